@@ -1,0 +1,20 @@
+{
+  "targets": [
+    {
+      "target_name": "prefork",
+      "sources": [
+        "<!@(node -p \"require('fs').readdirSync('native').filter(f => f.endsWith('.cc')).sort().map(f => 'native/' + f).join(' ')\")"
+      ],
+      "cflags": [
+        "-O2",
+        "-fvisibility=hidden",
+        "-Wall",
+        "-Wextra",
+        "-Wno-unused-parameter",
+        "-Wno-cast-function-type"
+      ],
+      "ldflags": ["-pthread"],
+      "libraries": ["-lrt"]
+    }
+  ]
+}

@@ -1,0 +1,122 @@
+/**
+ * The one typed door to the C++ addon in native/. Arguments are validated before they come here.
+ * A failing system call throws a SystemError.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { PreforkError } from './errors';
+
+/** Watches one fd in the event loop. Events: 1 readable, 2 writable; a negative errno on failure. */
+export interface NativeFdWatcher {
+  start(events: number): void;
+  stop(): void;
+  close(): void;
+  setRef(on: boolean): void;
+}
+
+/** Milliseconds a call may block; -1: without limit, 0: not at all. */
+type Timeout = number;
+
+export interface Binding {
+  /** pid in the parent, 0 in the child; `out[0]` is the child's pidfd. */
+  forkChild(out: Int32Array, noop: () => void): number;
+  forkDaemon(out: Int32Array, noop: () => void): void;
+  leaveParentStack(main: () => void, ending: () => void, exit: () => void): void;
+  watchLoopEnd(ending: () => void, exit: () => void): void;
+  exitNow(code: number): never;
+  requestsInFlight(): number;
+  platformThreads(): number;
+  hasBackgroundThreads(): boolean;
+
+  socketPair(type: number, bufferBytes: number): [number, number];
+  receive(
+    fd: number,
+    buffer: Uint8Array,
+    offset: number,
+    length: number,
+    timeout: Timeout,
+  ): number;
+  send(fd: number, data: Uint8Array, offset: number, length: number, timeout: Timeout): number;
+  writeAll(fd: number, data: Uint8Array): void;
+  peekInput(fd: number): number;
+  messageLimit(fd: number): number;
+  shutdown(fd: number, how: number): void;
+  closeFd(fd: number): void;
+  dup(fd: number): number;
+  dup2(from: number, to: number): void;
+  FdWatcher: new (fd: number, callback: (events: number) => void) => NativeFdWatcher;
+
+  mqOpen(name: string, maxMessages: number, messageSize: number): number;
+  mqStat(fd: number): [messages: number, maxMessages: number, messageSize: number];
+  mqSend(
+    fd: number,
+    data: Uint8Array,
+    offset: number,
+    length: number,
+    mayBlock: boolean,
+  ): boolean;
+  mqReceive(fd: number, buffer: Uint8Array, mayBlock: boolean): number;
+  mqUnlink(name: string): boolean;
+
+  childEpollCreate(): number;
+  childEpollAdd(epoll: number, pidfd: number, pid: number): void;
+  childEpollRemove(epoll: number, pidfd: number): void;
+  childEpollWait(epoll: number, mayBlock: boolean): number[];
+  /** undefined: still running; null: somebody else has reaped it. */
+  reap(pid: number): [code: number, signal: number] | null | undefined;
+  killAndReap(pid: number): void;
+  libuvChildren(): number[];
+  isSubreaper(): boolean;
+  kill(pid: number, signal: number): boolean;
+
+  signalWatch(signo: number, callback: (signo: number) => void): void;
+  signalDefault(signo: number): void;
+  signalIgnore(signo: number): void;
+  setTimer(which: number, microseconds: number): void;
+
+  getPid(): number;
+  getParentPid(): number;
+  setAffinity(cpus: number[]): void;
+  getAffinity(): number[];
+  setPriority(pid: number, nice: number): void;
+  getPriority(pid: number): number;
+  exec(file: string, args: string[]): never;
+}
+
+function candidates(): string[] {
+  const root = join(__dirname, '..');
+  const platform = `${process.platform}-${process.arch}`;
+  return [
+    join(root, 'prebuilds', platform, `prefork.abi${process.versions.modules}.node`),
+    join(root, 'build', 'Release', 'prefork.node'),
+  ];
+}
+
+function load(): Binding {
+  if (process.platform !== 'linux') {
+    throw new PreforkError(
+      'ERR_UNSUPPORTED_PLATFORM',
+      `prefork needs Linux: it is built on fork(2), pidfd and epoll; this is ${process.platform}`,
+    );
+  }
+  const failures: string[] = [];
+  for (const path of candidates()) {
+    if (!existsSync(path)) {
+      failures.push(`${path}: not there`);
+      continue;
+    }
+    try {
+      // eslint-disable-next-line @typescript-eslint/no-require-imports -- a .node file has no other way
+      return require(path) as Binding;
+    } catch (error) {
+      failures.push(`${path}: ${(error as Error).message}`);
+    }
+  }
+  throw new PreforkError(
+    'ERR_UNSUPPORTED_NODE',
+    `no prefork binary fits Node ${process.version} (ABI ${process.versions.modules}). Tried:\n  ` +
+      `${failures.join('\n  ')}\nBuild one with: npm rebuild prefork`,
+  );
+}
+
+export const binding: Binding = load();

@@ -1,0 +1,61 @@
+/**
+ * The one error class of prefork, and errors that carry what the kernel said.
+ *
+ * Match errors by `code`: it is stable. `message` is for people and may change.
+ */
+import { constants } from 'node:os';
+
+/** Every code a {@link PreforkError} can have. */
+export type PreforkErrorCode =
+  | 'ERR_INVALID_ARG_TYPE'
+  | 'ERR_OUT_OF_RANGE'
+  | 'ERR_UNSUPPORTED_PLATFORM'
+  | 'ERR_UNSUPPORTED_NODE'
+  | 'ERR_UNSAFE_FORK'
+  | 'ERR_ALREADY_STARTED'
+  | 'ERR_NOT_STARTED'
+  | 'ERR_NOT_IN_CHILD'
+  | 'ERR_NO_PIPE'
+  | 'ERR_EMPTY_DATA'
+  | 'ERR_MESSAGE_TOO_BIG'
+  | 'ERR_NO_QUEUE'
+  | 'ERR_NO_SIGNAL_HANDLER'
+  | 'ERR_RESERVED_SIGNAL';
+
+/** Misuse of the library: what was wrong, what was expected, which limit was hit. */
+export class PreforkError extends Error {
+  override readonly name = 'PreforkError';
+  readonly code: PreforkErrorCode;
+
+  constructor(code: PreforkErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** An error of a system call, shaped as Node shapes them: `code: 'EAGAIN'`, `errno: -11`, `syscall`. */
+export interface SystemError extends Error {
+  code: string;
+  errno: number;
+  syscall: string;
+}
+
+export function isSystemError(error: unknown): error is SystemError {
+  return error instanceof Error && 'syscall' in error && 'errno' in error && 'code' in error;
+}
+
+/** Makes a {@link SystemError} for a condition that our own code found, such as a timeout. */
+export function systemError(
+  code: keyof typeof constants.errno,
+  syscall: string,
+  text: string,
+): SystemError {
+  const error = new Error(`${code}: ${text}, ${syscall}`);
+  return Object.assign(error, { code, errno: -constants.errno[code], syscall });
+}
+
+/** Adds to a kernel's error which limit was hit and where it is set. */
+export function withHint(error: SystemError, hint: string): SystemError {
+  error.message += ` (${hint})`;
+  return error;
+}

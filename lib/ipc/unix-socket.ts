@@ -1,0 +1,226 @@
+/**
+ * One end of a socketpair: blocking calls and their async twins. It owns its fd.
+ *
+ *   stream  SOCK_STREAM     a read returns what is there, up to its size
+ *   dgram   SOCK_SEQPACKET  a read returns one message; unlike SOCK_DGRAM it tells when the peer is gone
+ *
+ * See unix(7), socketpair(2).
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { binding } from '../binding';
+import { isSystemError, PreforkError, systemError } from '../errors';
+import { FdWatcher } from './fd-watcher';
+
+export type SocketKind = 'stream' | 'dgram';
+
+const SOCK_STREAM = 1;
+const SOCK_SEQPACKET = 5;
+
+/** Asked for at both ends; the kernel cuts it to net.core.wmem_max, usually 208 KiB. */
+const SOCKET_BUFFER_BYTES = 1024 * 1024;
+
+/** The longest piece that one read of a stream returns. */
+export const MAX_READ_BYTES = 65536;
+
+const DEFAULT_READ_BYTES = 8192;
+const FOREVER = -1;
+
+/** Reads that find data at once never let go of the loop: after so many of them others have a turn. */
+const READS_PER_TURN = 64;
+
+/** Where the kernel puts data before its length is known. Pages of it that are never used cost nothing. */
+let scratch = Buffer.alloc(0);
+
+function scratchOf(bytes: number): Buffer {
+  if (scratch.length < bytes) scratch = Buffer.allocUnsafeSlow(bytes);
+  return scratch;
+}
+
+function copyOfScratch(bytes: number): Buffer {
+  const copy = Buffer.allocUnsafe(bytes);
+  scratch.copy(copy, 0, 0, bytes);
+  return copy;
+}
+
+function tooBig(what: string, bytes: number, limit: number, advice: string): PreforkError {
+  return new PreforkError(
+    'ERR_MESSAGE_TOO_BIG',
+    `${what} of ${String(bytes)} bytes, the limit is ${String(limit)} bytes: ${advice}`,
+  );
+}
+
+export class UnixSocket {
+  readonly kind: SocketKind;
+  #fd: number;
+  #timeout = FOREVER;
+  #blocking = true;
+  #watcher: FdWatcher | null = null;
+  #messageLimit = 0;
+  /** A message that did not fit the size a read was called with. */
+  #held: Buffer | null = null;
+  #reads: Promise<unknown> = Promise.resolve();
+  #writes: Promise<unknown> = Promise.resolve();
+  #readsThisTurn = 0;
+
+  constructor(fd: number, kind: SocketKind) {
+    this.#fd = fd;
+    this.kind = kind;
+  }
+
+  /** Two connected ends, closed on exec. */
+  static pair(kind: SocketKind): [UnixSocket, UnixSocket] {
+    const type = kind === 'stream' ? SOCK_STREAM : SOCK_SEQPACKET;
+    const [a, b] = binding.socketPair(type, SOCKET_BUFFER_BYTES);
+    return [new UnixSocket(a, kind), new UnixSocket(b, kind)];
+  }
+
+  /** -1 once closed. */
+  get fd(): number {
+    return this.#fd;
+  }
+
+  get closed(): boolean {
+    return this.#fd < 0;
+  }
+
+  /** The longest message that one write of a dgram socket takes, in bytes. */
+  get messageLimit(): number {
+    if (this.#messageLimit === 0) this.#messageLimit = binding.messageLimit(this.#openFd());
+    return this.#messageLimit;
+  }
+
+  /** Bounds blocking reads and writes, in milliseconds; 0 removes the bound. */
+  setTimeout(milliseconds: number): void {
+    this.#timeout = milliseconds === 0 ? FOREVER : milliseconds;
+  }
+
+  setBlocking(on: boolean): void {
+    this.#blocking = on;
+  }
+
+  /** An empty Buffer at the end; null when nothing came in time. */
+  read(size?: number): Buffer | null {
+    return this.#take(size, this.#blocking ? this.#timeout : 0);
+  }
+
+  /** Bytes written: all, or those that went out before the time was over. */
+  write(data: Buffer): number {
+    const written = this.#put(data, 0, this.#blocking ? this.#timeout : 0);
+    if (written === 0) throw systemError('EAGAIN', 'send', 'the peer reads too slowly');
+    return written;
+  }
+
+  readAsync(size?: number, signal?: AbortSignal): Promise<Buffer> {
+    const read = this.#reads.then(() => this.#readWhenReady(size, signal));
+    this.#reads = read.catch(() => undefined);
+    return read;
+  }
+
+  writeAsync(data: Buffer, signal?: AbortSignal): Promise<number> {
+    const write = this.#writes.then(() => this.#writeWhenReady(data, signal));
+    this.#writes = write.catch(() => undefined);
+    return write;
+  }
+
+  /** True when the peer is gone and everything it sent has been read. */
+  atEnd(): boolean {
+    return this.#held === null && binding.peekInput(this.#openFd()) === 0;
+  }
+
+  /** `how`: 0 ends reading, 1 ends writing.  See shutdown(2). */
+  shutdown(how: 0 | 1): void {
+    binding.shutdown(this.#openFd(), how);
+  }
+
+  close(): void {
+    const fd = this.#openFd();
+    this.#fd = -1;
+    this.#watcher?.close();
+    this.#watcher = null;
+    binding.closeFd(fd);
+  }
+
+  async #readWhenReady(size?: number, signal?: AbortSignal): Promise<Buffer> {
+    signal?.throwIfAborted();
+    for (;;) {
+      const data = this.#take(size, 0);
+      if (data !== null) {
+        if (++this.#readsThisTurn >= READS_PER_TURN) await this.#yieldTurn();
+        return data;
+      }
+      await this.#watch().readable(signal);
+      this.#readsThisTurn = 0;
+    }
+  }
+
+  async #yieldTurn(): Promise<void> {
+    this.#readsThisTurn = 0;
+    await nextTurn();
+  }
+
+  async #writeWhenReady(data: Buffer, signal?: AbortSignal): Promise<number> {
+    signal?.throwIfAborted();
+    let written = this.#put(data, 0, 0);
+    while (written < data.length) {
+      await this.#watch().writable(signal);
+      written += this.#put(data, written, 0);
+    }
+    return written;
+  }
+
+  #take(size: number | undefined, timeout: number): Buffer | null {
+    return this.kind === 'stream'
+      ? this.#takeBytes(size ?? DEFAULT_READ_BYTES, timeout)
+      : this.#takeMessage(size, timeout);
+  }
+
+  #takeBytes(size: number, timeout: number): Buffer | null {
+    const wanted = Math.min(size, MAX_READ_BYTES);
+    const bytes = binding.receive(this.#openFd(), scratchOf(MAX_READ_BYTES), 0, wanted, timeout);
+    return bytes < 0 ? null : copyOfScratch(bytes);
+  }
+
+  #takeMessage(size: number | undefined, timeout: number): Buffer | null {
+    const message = this.#held ?? this.#receiveMessage(timeout);
+    if (message !== null && size !== undefined && message.length > size) {
+      this.#held = message;
+      throw tooBig('a message', message.length, size, 'it is kept for a read with a larger size');
+    }
+    this.#held = null;
+    return message;
+  }
+
+  #receiveMessage(timeout: number): Buffer | null {
+    const fd = this.#openFd();
+    const room = scratchOf(this.messageLimit);
+    const bytes = binding.receive(fd, room, 0, room.length, timeout);
+    return bytes < 0 ? null : copyOfScratch(bytes);
+  }
+
+  #put(data: Buffer, offset: number, timeout: number): number {
+    const fd = this.#openFd();
+    if (this.kind === 'dgram' && data.length > this.messageLimit) throw this.#refuse(data.length);
+    try {
+      return binding.send(fd, data, offset, data.length - offset, timeout);
+    } catch (error) {
+      // The kernel's own limits for one message depend on free memory as well.
+      const big = isSystemError(error) && (error.code === 'EMSGSIZE' || error.code === 'ENOBUFS');
+      throw big && this.kind === 'dgram' ? this.#refuse(data.length) : error;
+    }
+  }
+
+  #refuse(bytes: number): PreforkError {
+    const advice = 'send it in parts, use a stream pipe, or raise net.core.wmem_max';
+    return tooBig('a message', bytes, this.messageLimit, advice);
+  }
+
+  #watch(): FdWatcher {
+    if (this.#watcher?.inherited !== false) this.#watcher = new FdWatcher(this.#openFd());
+    return this.#watcher;
+  }
+
+  #openFd(): number {
+    if (this.#fd < 0) throw new PreforkError('ERR_NO_PIPE', 'the pipe is closed');
+    return this.#fd;
+  }
+}

@@ -1,0 +1,169 @@
+/**
+ * Forks this process so that the child runs a function and then its own event loop:
+ *
+ *   guard -> park, fork (native) -> parent: pid
+ *                                   child: reset what is the parent's -> unwind the stack -> main()
+ *
+ * The recipe, and why each step is there, is told in docs/fork-safety.md.
+ */
+import { AsyncResource } from 'node:async_hooks';
+import { binding } from '../binding';
+import { PreforkError } from '../errors';
+import { adoptPid, leaveWithoutJoining, resetChild } from './child-reset';
+import { children } from './children';
+import { nodeInternals } from './node-internals';
+import { nextMathRandomPlace } from './random-state';
+import { forgetCensus, isMainThread, takeCensus } from './thread-census';
+
+/** EX_SOFTWARE of sysexits.h: the child could not be prepared. */
+const EXIT_SOFTWARE = 70;
+
+const TESTED_LINES = [20, 22, 24, 26];
+
+/** What V8 must not do in a process that has no background threads. */
+const SYNCHRONOUS_COMPILATION =
+  '--no-concurrent-recompilation --no-concurrent-osr --no-concurrent-sparkplug ' +
+  '--no-wasm-async-compilation';
+
+export interface ForkOptions {
+  /** Fail instead of warn when threads of other libraries run. */
+  strict?: boolean;
+}
+
+const warned = new Set<string>();
+
+/**
+ * @param main - what the child runs, at the bottom of its event loop
+ * @returns the pid and a pidfd of the child, to the parent only
+ * @throws PreforkError ERR_UNSAFE_FORK, ERR_UNSUPPORTED_NODE; EAGAIN, ENOMEM of fork(2), EMFILE
+ */
+export function forkProcess(main: () => void, options: ForkOptions = {}): ForkedChild {
+  checkForkIsSafe(options.strict ?? false);
+  const internals = nodeInternals();
+  const mathRandomPlace = nextMathRandomPlace();
+  // Binding keeps AsyncLocalStorage as it is here.
+  const boundMain = AsyncResource.bind(main, 'prefork.Process');
+  const out = new Int32Array(1);
+  children.prepare();
+  const pid = binding.forkChild(out, noop);
+  if (pid > 0) return { pid, pidfd: out[0] as number };
+  return becomeChild(() => {
+    resetChild(internals, mathRandomPlace);
+    adjustToMissingThreads();
+    binding.leaveParentStack(boundMain, emitBeforeExit, exit);
+  });
+}
+
+export interface ForkedChild {
+  pid: number;
+  pidfd: number;
+}
+
+/**
+ * The caller goes on in a forked process, in a session of its own, while this process ends.
+ *
+ * @throws PreforkError ERR_UNSAFE_FORK also while requests of the thread pool are in flight: nobody
+ * would ever finish them. See daemon(3).
+ */
+export function forkDaemon(): void {
+  checkForkIsSafe(false);
+  const requests = binding.requestsInFlight();
+  if (requests > 0) {
+    throw new PreforkError(
+      'ERR_UNSAFE_FORK',
+      `daemon() would lose ${String(requests)} requests in flight (fs, dns, crypto, sockets): ` +
+        'await them first',
+    );
+  }
+  binding.forkDaemon(new Int32Array(1), noop);
+  adoptPid();
+  leaveWithoutJoining();
+  children.forget();
+  forgetCensus();
+  adjustToMissingThreads();
+  binding.watchLoopEnd(emitBeforeExit, exit);
+}
+
+/** An error here must not reach the parent's code that stands above in the copied stack. */
+function becomeChild(prepare: () => void): never {
+  try {
+    prepare();
+  } catch (error) {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    process.stderr.write(`prefork: the child could not be prepared: ${text}\n`);
+    binding.exitNow(EXIT_SOFTWARE);
+  }
+  // Termination is taken at a loop's back edge.
+  for (;;);
+}
+
+function noop(): void {
+  // Called while the fork waits for V8's threads: its entry lets V8 do what they wait for.
+}
+
+// What Node's main does when nothing keeps the loop alive any more.
+
+function emitBeforeExit(): void {
+  process.emit('beforeExit', Number(process.exitCode ?? 0));
+}
+
+function exit(): void {
+  process.exit();
+}
+
+function checkForkIsSafe(strict: boolean): void {
+  if (!isMainThread()) {
+    throw new PreforkError(
+      'ERR_UNSAFE_FORK',
+      'cannot fork from a Worker thread: only that thread would live on. Fork from the main thread',
+    );
+  }
+  warnOfUntestedNode();
+  const { workers, foreign } = takeCensus();
+  if (workers.length > 0) {
+    throw new PreforkError(
+      'ERR_UNSAFE_FORK',
+      `cannot fork while Worker threads run (${workers.join(', ')}): they would be lost in the ` +
+        'child, with every lock they hold. End them first, or start them after the fork',
+    );
+  }
+  if (foreign.length > 0) reportForeignThreads(foreign, strict);
+}
+
+function reportForeignThreads(names: string[], strict: boolean): void {
+  const text =
+    `threads of other libraries run (${names.join(', ')}): they do not exist in a forked child, ` +
+    'and what waits for them there hangs. Use such a library only after the fork';
+  if (strict) throw new PreforkError('ERR_UNSAFE_FORK', `cannot fork while ${text}`);
+  warnOnce('PREFORK_FOREIGN_THREADS', text);
+}
+
+function warnOfUntestedNode(): void {
+  const line = Number(process.versions.node.split('.')[0]);
+  if (TESTED_LINES.includes(line)) return;
+  warnOnce(
+    'PREFORK_UNTESTED_NODE',
+    `prefork is tested on Node ${TESTED_LINES.join(', ')}, this is ${process.version}`,
+  );
+}
+
+function adjustToMissingThreads(): void {
+  if (binding.hasBackgroundThreads()) return;
+  setV8Flags(SYNCHRONOUS_COMPILATION);
+  warnOnce(
+    'PREFORK_NO_BACKGROUND_THREADS',
+    "V8's background threads could not be replaced in this child: JavaScript runs, but slower",
+  );
+}
+
+function setV8Flags(flags: string): void {
+  // eslint-disable-next-line @typescript-eslint/no-require-imports -- needed in this rare case only
+  const v8 = require('node:v8') as typeof import('node:v8');
+  for (const flag of flags.split(' ')) v8.setFlagsFromString(flag);
+}
+
+function warnOnce(code: string, text: string): void {
+  if (warned.has(code)) return;
+  warned.add(code);
+  process.emitWarning(text, { type: 'PreforkWarning', code });
+}

@@ -1,0 +1,148 @@
+/**
+ * Finds Node's queues of timers, immediates, ticks and unhandled rejections (step C3 of the recipe).
+ *
+ * Node has no public way to ask what is pending, and a forked child must drop what its parent has
+ * pending. The closures of public functions hold the queues: an in-process inspector session reads
+ * their scopes, once, before the first fork (about 8 ms). Things are only found this way; they are
+ * acted upon through public functions where there are any.
+ */
+import { Session } from 'node:inspector';
+import { PreforkError } from '../errors';
+
+interface LinkedItem {
+  _idleNext: LinkedItem | null;
+}
+
+export type TimerList = LinkedItem;
+export type Immediate = LinkedItem;
+
+export interface NodeInternals {
+  timerListMap: Record<string, TimerList>;
+  immediateQueue: { head: Immediate | null };
+  immediateInfo: Uint32Array;
+  timerInfo: Int32Array;
+  toggleTimerRef: (on: boolean) => void;
+  toggleImmediateRef: (on: boolean) => void;
+  tickQueue: { shift(): unknown };
+  tickInfo: Uint8Array;
+  clearAsyncIdStack: () => void;
+  /** Promises rejected without a handler that Node has not reported yet. */
+  pendingRejections: { clear(): void };
+}
+
+interface TimersBinding {
+  timerInfo?: Int32Array;
+  timeoutInfo?: Int32Array;
+  toggleTimerRef: (on: boolean) => void;
+  toggleImmediateRef: (on: boolean) => void;
+}
+
+interface Property {
+  name: string;
+  value?: { objectId?: string; description?: string };
+}
+
+const SLOT = '__preforkScopeProbe';
+const globals = globalThis as Record<string, unknown>;
+
+/** Calls an inspector method; in-process sessions answer before post() returns. */
+function ask(session: Session, method: string, params: object): Record<string, unknown> {
+  let answer: Record<string, unknown> = {};
+  session.post(method, params, (error: unknown, result?: object) => {
+    if (error !== null && error !== undefined) throw unsupported(`${method}: ${String(error)}`);
+    answer = result as Record<string, unknown>;
+  });
+  return answer;
+}
+
+function unsupported(what: string): PreforkError {
+  return new PreforkError(
+    'ERR_UNSUPPORTED_NODE',
+    `cannot fork safely on Node ${process.version}: ${what}. ` +
+      'Supported are Node 20, 22, 24 and 26; report this with the version',
+  );
+}
+
+function remoteIdOf(session: Session, value: unknown): string {
+  globals[SLOT] = value;
+  const { result } = ask(session, 'Runtime.evaluate', { expression: `globalThis.${SLOT}` }) as {
+    result: { objectId: string };
+  };
+  return result.objectId;
+}
+
+function propertiesOf(session: Session, objectId: string): [Property[], Property[]] {
+  const params = { objectId, ownProperties: true };
+  const answer = ask(session, 'Runtime.getProperties', params);
+  return [answer['result'] as Property[], (answer['internalProperties'] ?? []) as Property[]];
+}
+
+/** The variables among `wanted` that the closure of `closure` sees. */
+function scopeVariables(
+  session: Session,
+  closure: unknown,
+  wanted: readonly string[],
+): Record<string, unknown> {
+  const found: Record<string, unknown> = {};
+  const [, internal] = propertiesOf(session, remoteIdOf(session, closure));
+  const scopes = internal.find(({ name }) => name === '[[Scopes]]')?.value?.objectId;
+  if (scopes === undefined) throw unsupported('closures have no scopes');
+  for (const scope of propertiesOf(session, scopes)[0]) {
+    if (!/^\d+$/.test(scope.name) || scope.value?.objectId === undefined) continue;
+    if (scope.value.description?.includes('Global') === true) continue;
+    for (const { name, value } of propertiesOf(session, scope.value.objectId)[0]) {
+      if (name in found || !wanted.includes(name) || value?.objectId === undefined) continue;
+      ask(session, 'Runtime.callFunctionOn', {
+        objectId: value.objectId,
+        functionDeclaration: `function () { globalThis.${SLOT} = this; }`,
+      });
+      found[name] = globals[SLOT];
+    }
+  }
+  return found;
+}
+
+/** Keeps every value it is asked for, or says which is missing. */
+function need<T>(found: Record<string, unknown>, ...names: string[]): T {
+  for (const name of names) if (found[name] !== undefined) return found[name] as T;
+  throw unsupported(`its internal "${names.join('" or "')}" was not found`);
+}
+
+function find(session: Session): NodeInternals {
+  const timers = scopeVariables(session, clearTimeout, ['timerListMap', 'require', 'binding']);
+  const immediates = scopeVariables(session, clearImmediate, ['immediateQueue', 'immediateInfo']);
+  const ticks = scopeVariables(session, process.nextTick, ['queue', 'tickInfo']);
+  const internalRequire = need<(id: string) => Record<string, unknown>>(timers, 'require');
+  const binding = need<TimersBinding>(timers, 'binding');
+  const { processPromiseRejections } = internalRequire('internal/process/promises');
+  const promises = scopeVariables(session, processPromiseRejections, ['pendingUnhandledRejections']);
+  return {
+    timerListMap: need(timers, 'timerListMap'),
+    immediateQueue: need(immediates, 'immediateQueue'),
+    immediateInfo: need(immediates, 'immediateInfo'),
+    timerInfo: need({ ...binding }, 'timerInfo', 'timeoutInfo'),
+    toggleTimerRef: need({ ...binding }, 'toggleTimerRef'),
+    toggleImmediateRef: need({ ...binding }, 'toggleImmediateRef'),
+    tickQueue: need(ticks, 'queue'),
+    tickInfo: need(ticks, 'tickInfo'),
+    clearAsyncIdStack: need(internalRequire('internal/async_hooks'), 'clearAsyncIdStack'),
+    pendingRejections: need(promises, 'pendingUnhandledRejections'),
+  };
+}
+
+let internals: NodeInternals | undefined;
+
+/** @throws PreforkError ERR_UNSUPPORTED_NODE when this Node keeps its queues elsewhere. */
+export function nodeInternals(): NodeInternals {
+  if (internals === undefined) {
+    const session = new Session();
+    session.connect();
+    try {
+      internals = find(session);
+    } finally {
+      session.disconnect();
+      Reflect.deleteProperty(globals, SLOT);
+    }
+  }
+  return internals;
+}

@@ -1,0 +1,67 @@
+/**
+ * Points a child's stdin, stdout and stderr at its end of the socketpair, at every level:
+ *
+ *   fds 0, 1, 2                  native code, programs started by exec, Node's own crash output
+ *   process.stdin/stdout/stderr  fresh streams; the inherited ones belong to the parent's tty or pipe
+ *   console                      caches the streams it writes to
+ *
+ * Output is written at once and blocks while the parent does not read, as Node's own does for files
+ * and pipes: what was printed before a crash or an exit is never lost.
+ */
+import { Readable, Writable } from 'node:stream';
+import { binding } from '../binding';
+import { UnixSocket } from '../ipc/unix-socket';
+
+class SocketOutput extends Writable {
+  readonly fd: number;
+
+  constructor(fd: number) {
+    super({ decodeStrings: true, autoDestroy: false });
+    this.fd = fd;
+  }
+
+  override _write(chunk: Buffer, _encoding: string, done: (error?: Error) => void): void {
+    try {
+      binding.writeAll(this.fd, chunk);
+    } catch (error) {
+      done(error as Error);
+      return;
+    }
+    done();
+  }
+}
+
+class SocketInput extends Readable {
+  readonly fd = 0;
+  readonly #socket: UnixSocket;
+
+  constructor() {
+    super();
+    this.#socket = new UnixSocket(this.fd, 'stream');
+  }
+
+  override _read(size: number): void {
+    this.#socket.readAsync(size).then(
+      (chunk) => this.push(chunk.length === 0 ? null : chunk),
+      (error: unknown) => this.destroy(error as Error),
+    );
+  }
+}
+
+function replaceStream(name: 'stdin' | 'stdout' | 'stderr', make: () => unknown): void {
+  let stream: unknown;
+  Object.defineProperty(process, name, {
+    configurable: true,
+    enumerable: true,
+    get: () => (stream ??= make()),
+  });
+}
+
+/** In the child. `fd` is its end of the socketpair. */
+export function redirectStdio(fd: number): void {
+  for (const target of [0, 1, 2]) binding.dup2(fd, target);
+  replaceStream('stdin', () => new SocketInput());
+  replaceStream('stdout', () => new SocketOutput(1));
+  replaceStream('stderr', () => new SocketOutput(2));
+  Object.assign(console, { _stdout: process.stdout, _stderr: process.stderr });
+}

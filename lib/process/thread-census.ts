@@ -1,0 +1,120 @@
+/**
+ * Counts the threads of this process before a fork (step A1 of the recipe): only the forking thread
+ * lives on in the child. Node's own are taken care of; a Worker forbids the fork; a foreign thread, say
+ * one of an image library, is lost, and whatever waits for it in the child hangs.
+ */
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { threadId, type Worker } from 'node:worker_threads';
+import { binding } from '../binding';
+
+const TASKS = '/proc/self/task';
+
+/** Names that Node, V8 and libuv give their threads; Node 20 names none of them. */
+const OWN_NAMES = new Set([
+  'V8Worker',
+  'node-V8Worker',
+  'DelayedTaskSche',
+  'SignalInspector',
+  'InspectorIo',
+  'libuv-worker',
+  'prefork-v8',
+]);
+
+const WORKER_NAMES = new Set(['WorkerThread', 'node-WorkerThre']);
+
+const DEFAULT_POOL_THREADS = 4;
+
+/** Besides V8's: the thread that waits for SIGUSR1 to start the inspector. */
+const SIGNAL_THREADS = 1;
+
+export interface Census {
+  /** Live `Worker` threads, by number or, where only the kernel tells, by thread name. */
+  workers: string[];
+  /** Names of threads that are neither Node's nor a Worker's. */
+  foreign: string[];
+}
+
+const liveWorkers = new Set<Worker>();
+
+process.on('worker', (worker) => {
+  liveWorkers.add(worker);
+  worker.once('exit', () => liveWorkers.delete(worker));
+});
+
+let lastCount = -1;
+let lastCensus: Census = { workers: [], foreign: [] };
+
+/** Cheap as long as the number of threads stays the same. */
+export function takeCensus(): Census {
+  const workers = [...liveWorkers].map((worker) => `Worker ${String(worker.threadId)}`);
+  if (workers.length > 0) return { workers, foreign: [] };
+  const count = threadCount();
+  if (count !== lastCount) {
+    lastCensus = countThreads(threadNames());
+    lastCount = count;
+  }
+  return lastCensus;
+}
+
+/** A forked child has one thread, and no Worker of its own yet. */
+export function forgetCensus(): void {
+  lastCount = -1;
+  liveWorkers.clear();
+}
+
+export function isMainThread(): boolean {
+  return threadId === 0;
+}
+
+/** A directory has a link for itself, one in its parent and one from each of its folders. */
+function threadCount(): number {
+  return statSync(TASKS).nlink - 2;
+}
+
+function threadNames(): string[] {
+  const names: string[] = [];
+  for (const tid of readdirSync(TASKS)) {
+    if (Number(tid) === process.pid) continue;
+    try {
+      names.push(readFileSync(`${TASKS}/${tid}/comm`, 'utf8').trim());
+    } catch {
+      // The thread has ended meanwhile.
+    }
+  }
+  return names;
+}
+
+/** A thread inherits the name of the one that made it, so Node 20's are called as the main thread. */
+function countThreads(names: string[]): Census {
+  const workers = names.filter((name) => WORKER_NAMES.has(name));
+  const rest = names.filter((name) => !OWN_NAMES.has(name) && !WORKER_NAMES.has(name));
+  const unnamed = rest.filter((name) => mainThreadNames().has(name));
+  const named = rest.filter((name) => !mainThreadNames().has(name));
+  const known = names.length - workers.length - rest.length;
+  const excess = unnamed.slice(0, excessOf(unnamed.length, known));
+  if (excess.length > 0) workers.push(...reportedWorkers(excess));
+  return { workers, foreign: [...named, ...excess.slice(workers.length)] };
+}
+
+/** How many unnamed threads are more than Node has: V8's, and libuv's pool once it was used. */
+function excessOf(unnamed: number, known: number): number {
+  const own = Math.max(0, ownUnnamedThreads() - known);
+  const excess = Math.max(0, unnamed - own);
+  const pool = Number(process.env['UV_THREADPOOL_SIZE'] ?? DEFAULT_POOL_THREADS);
+  return excess >= pool ? excess - pool : excess;
+}
+
+function ownUnnamedThreads(): number {
+  return binding.platformThreads() + SIGNAL_THREADS;
+}
+
+function mainThreadNames(): Set<string> {
+  const current = readFileSync('/proc/self/comm', 'utf8').trim();
+  return new Set([current, 'node', process.title.slice(0, 15)]);
+}
+
+/** Workers that were started before this library was loaded: Node tells of them in its report only. */
+function reportedWorkers(excess: string[]): string[] {
+  const report = process.report.getReport() as unknown as { workers?: unknown[] };
+  return excess.slice(0, report.workers?.length ?? 0).map(() => 'Worker');
+}

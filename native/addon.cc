@@ -1,0 +1,13 @@
+// The addon's entry: one exports object, filled by the parts named in binding.h.
+#include "binding.h"
+
+NODE_MODULE_INIT(/* exports, module, context */) {
+  prefork::RegisterFork(exports);
+  prefork::RegisterChildLoop(exports);
+  prefork::RegisterSocket(exports);
+  prefork::RegisterFdWatcher(exports, context);
+  prefork::RegisterMessageQueue(exports);
+  prefork::RegisterWait(exports);
+  prefork::RegisterSignal(exports);
+  prefork::RegisterSched(exports);
+}

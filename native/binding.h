@@ -1,0 +1,55 @@
+// Shared by every file of the addon: argument access, error throwing and the list of the parts.
+// Arguments were validated in TypeScript; C++ assumes them right.
+#pragma once
+
+#include <errno.h>
+#include <node.h>
+#include <node_buffer.h>
+#include <stdint.h>
+
+namespace prefork {
+
+using v8::Context;
+using v8::Function;
+using v8::FunctionCallbackInfo;
+using v8::HandleScope;
+using v8::Isolate;
+using v8::Local;
+using v8::Object;
+using v8::Value;
+
+using Args = FunctionCallbackInfo<Value>;
+
+inline int32_t Int(const Args& args, int index) {
+  return args[index].As<v8::Int32>()->Value();
+}
+
+inline double Number(const Args& args, int index) {
+  return args[index].As<v8::Number>()->Value();
+}
+
+// Throws an Error shaped like Node's own: { code: 'EAGAIN', errno: -11, syscall }.
+inline void ThrowErrno(Isolate* isolate, int error, const char* syscall) {
+  isolate->ThrowException(node::UVException(isolate, -error, syscall));
+}
+
+inline void Return(const Args& args, int32_t value) {
+  args.GetReturnValue().Set(value);
+}
+
+// A view of `length` bytes at `offset` of a Buffer argument.
+inline char* BytesAt(const Args& args, int buffer, int offset) {
+  return node::Buffer::Data(args[buffer]) + Int(args, offset);
+}
+
+// Each part of the addon adds its functions to `exports`.
+void RegisterFork(Local<Object> exports);
+void RegisterChildLoop(Local<Object> exports);
+void RegisterSocket(Local<Object> exports);
+void RegisterFdWatcher(Local<Object> exports, Local<Context> context);
+void RegisterMessageQueue(Local<Object> exports);
+void RegisterWait(Local<Object> exports);
+void RegisterSignal(Local<Object> exports);
+void RegisterSched(Local<Object> exports);
+
+}  // namespace prefork

@@ -1,0 +1,95 @@
+#include "inherited-state.h"
+
+#include <signal.h>
+#include <string.h>
+
+namespace prefork {
+namespace {
+
+unsigned int inherited_requests = 0;  // the parent's: they never complete here
+
+void Unlink(struct uv__queue* node) {
+  node->prev->next = node->next;
+  node->next->prev = node->prev;
+  node->next = node->prev = node;
+}
+
+void SilenceIo(uv_loop_t* loop) {
+  for (unsigned int fd = 0; fd < loop->nwatchers; fd++) {
+    uv__io_t* watcher = static_cast<uv__io_t*>(loop->watchers[fd]);
+    if (watcher == nullptr || watcher == &loop->async_io_watcher ||
+        watcher == &loop->signal_io_watcher) {
+      continue;
+    }
+    Unlink(&watcher->watcher_queue);
+    watcher->pevents = watcher->events = 0;
+    loop->watchers[fd] = nullptr;
+    loop->nfds--;
+  }
+}
+
+// SIGCHLD, SIGURG, SIGWINCH and SIGCONT do nothing by default, so an inherited handler harms nobody;
+// and libuv does not install its SIGCHLD handler twice: without it child_process hears no exit.
+// V8 catches the faults of WebAssembly bounds checks.
+bool KeepsHandler(int signo) {
+  switch (signo) {
+    case SIGCHLD:
+    case SIGURG:
+    case SIGWINCH:
+    case SIGCONT:
+    case SIGSEGV:
+    case SIGBUS:
+    case SIGFPE:
+    case SIGILL:
+    case SIGTRAP:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+int RenewLoop(uv_loop_t* loop) { return uv_loop_fork(loop); }
+
+void SilenceInheritedHandles(uv_loop_t* loop) {
+  SilenceIo(loop);
+  // Callbacks that libuv owes the parent: I/O results put off to the next turn, and close callbacks.
+  while (loop->pending_queue.next != &loop->pending_queue) Unlink(loop->pending_queue.next);
+  loop->closing_handles = nullptr;
+  uv_walk(loop, [](uv_handle_t* handle, void*) { uv_unref(handle); }, nullptr);
+}
+
+void DropInheritedWork(uv_loop_t* loop) {
+  auto* queue = &loop->wq;
+  queue->next = queue->prev = queue;
+}
+
+void ResetSignals(uv_loop_t* loop) {
+  // Through libuv first: its table of signals must not believe in a handler that is gone.
+  uv_walk(
+      loop,
+      [](uv_handle_t* handle, void*) {
+        if (handle->type == UV_SIGNAL) uv_signal_stop(reinterpret_cast<uv_signal_t*>(handle));
+      },
+      nullptr);
+  for (int signo = 1; signo <= SIGRTMAX; signo++) {
+    struct sigaction action;
+    if (KeepsHandler(signo) || sigaction(signo, nullptr, &action) != 0) continue;
+    if (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN) continue;
+    memset(&action, 0, sizeof(action));
+    action.sa_handler = SIG_DFL;
+    sigaction(signo, &action, nullptr);
+  }
+}
+
+bool LoopAlive(const uv_loop_t* loop) {
+  return loop->active_handles > 0 || loop->active_reqs.count > inherited_requests ||
+         loop->closing_handles != nullptr;
+}
+
+void RememberInheritedRequests(const uv_loop_t* loop) {
+  inherited_requests = loop->active_reqs.count;
+}
+
+}  // namespace prefork

@@ -1,0 +1,83 @@
+// Makes a checkout ready to run: dependencies, addon, compiled library. Does only what is missing.
+
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { buildNative } from './build-native.mjs';
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
+
+function run(command, args) {
+  const result = spawnSync(command, args, { cwd: root, stdio: ['ignore', 2, 2] });
+  if (result.error) throw result.error;
+  if (result.status !== 0) {
+    throw new Error(`${command} ${args.join(' ')} failed (${result.signal ?? result.status})`);
+  }
+}
+
+function readJson(file) {
+  try {
+    return JSON.parse(fs.readFileSync(path.join(root, file), 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+/** npm keeps a lockfile of what it really installed; comparing with it needs no stamp of ours. */
+function dependenciesInstalled() {
+  const wanted = readJson('package-lock.json')?.packages;
+  const present = readJson('node_modules/.package-lock.json')?.packages;
+  if (!wanted || !present) return false;
+  return Object.entries(wanted).every(
+    ([name, { version, optional, devOptional, peer }]) =>
+      name === '' || optional || devOptional || peer || present[name]?.version === version,
+  );
+}
+
+function installDependencies() {
+  if (dependenciesInstalled()) return;
+  // Without scripts, because the addon is built below in any case.
+  const args = ['ci', '--include=dev', '--ignore-scripts', '--no-audit', '--no-fund'];
+  const cli = process.env.npm_execpath;
+  if (cli?.endsWith('npm-cli.js')) run(process.execPath, [cli, ...args]);
+  else run('npm', args);
+}
+
+function libraryHash() {
+  const hash = createHash('sha256');
+  const files = ['tsconfig.json', 'package-lock.json'];
+  for (const folder of ['lib', 'typings']) {
+    if (!fs.existsSync(path.join(root, folder))) continue;
+    for (const name of fs.readdirSync(path.join(root, folder), { recursive: true }).sort()) {
+      if (name.endsWith('.ts')) files.push(path.join(folder, name));
+    }
+  }
+  for (const file of files) {
+    hash
+      .update(`${file}\0`)
+      .update(fs.readFileSync(path.join(root, file)))
+      .update('\0');
+  }
+  return hash.digest('hex');
+}
+
+function compileLibrary() {
+  const stamp = path.join(root, 'dist/.stamp');
+  const hash = libraryHash();
+  if (fs.existsSync(stamp) && fs.readFileSync(stamp, 'utf8') === hash) return;
+  // From nothing, so that files whose source is gone do not stay behind.
+  fs.rmSync(path.join(root, 'dist'), { recursive: true, force: true });
+  run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json']);
+  fs.writeFileSync(stamp, hash);
+}
+
+try {
+  installDependencies();
+  buildNative();
+  compileLibrary();
+} catch (error) {
+  console.error(`setup: ${error.message}`);
+  process.exitCode = 1;
+}
