@@ -29,13 +29,7 @@ export interface Binding {
   hasBackgroundThreads(): boolean;
 
   socketPair(type: number, bufferBytes: number): [number, number];
-  receive(
-    fd: number,
-    buffer: Uint8Array,
-    offset: number,
-    length: number,
-    timeout: Timeout,
-  ): number;
+  receive(fd: number, buffer: Uint8Array, offset: number, length: number, timeout: Timeout): number;
   send(fd: number, data: Uint8Array, offset: number, length: number, timeout: Timeout): number;
   writeAll(fd: number, data: Uint8Array): void;
   peekInput(fd: number): number;
@@ -48,13 +42,7 @@ export interface Binding {
 
   mqOpen(name: string, maxMessages: number, messageSize: number): number;
   mqStat(fd: number): [messages: number, maxMessages: number, messageSize: number];
-  mqSend(
-    fd: number,
-    data: Uint8Array,
-    offset: number,
-    length: number,
-    mayBlock: boolean,
-  ): boolean;
+  mqSend(fd: number, data: Uint8Array, offset: number, length: number, mayBlock: boolean): boolean;
   mqReceive(fd: number, buffer: Uint8Array, mayBlock: boolean): number;
   mqUnlink(name: string): boolean;
 

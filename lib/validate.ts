@@ -3,8 +3,8 @@ import { PreforkError } from './errors';
 
 function describe(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value);
-  if (value === null || typeof value !== 'object') return String(value);
-  return `an instance of ${value.constructor?.name ?? 'Object'}`;
+  if (typeof value === 'object' && value !== null) return Object.prototype.toString.call(value);
+  return String(value);
 }
 
 export function invalidType(name: string, expected: string, value: unknown): PreforkError {

@@ -17,7 +17,4 @@ export const QUEUE_ORIENT = 1;
 /** All processes with the same key compete for the messages. */
 export const QUEUE_BALANCE = 2;
 
-export type PipeType =
-  | typeof PIPE_TYPE_NONE
-  | typeof PIPE_TYPE_STREAM
-  | typeof PIPE_TYPE_DGRAM;
+export type PipeType = typeof PIPE_TYPE_NONE | typeof PIPE_TYPE_STREAM | typeof PIPE_TYPE_DGRAM;

@@ -7,6 +7,7 @@
  * The recipe, and why each step is there, is told in docs/fork-safety.md.
  */
 import { AsyncResource } from 'node:async_hooks';
+import type * as V8 from 'node:v8';
 import { binding } from '../binding';
 import { PreforkError } from '../errors';
 import { adoptPid, leaveWithoutJoining, resetChild } from './child-reset';
@@ -158,7 +159,7 @@ function adjustToMissingThreads(): void {
 
 function setV8Flags(flags: string): void {
   // eslint-disable-next-line @typescript-eslint/no-require-imports -- needed in this rare case only
-  const v8 = require('node:v8') as typeof import('node:v8');
+  const v8 = require('node:v8') as typeof V8;
   for (const flag of flags.split(' ')) v8.setFlagsFromString(flag);
 }
 

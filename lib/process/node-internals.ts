@@ -30,13 +30,6 @@ export interface NodeInternals {
   pendingRejections: { clear(): void };
 }
 
-interface TimersBinding {
-  timerInfo?: Int32Array;
-  timeoutInfo?: Int32Array;
-  toggleTimerRef: (on: boolean) => void;
-  toggleImmediateRef: (on: boolean) => void;
-}
-
 interface Property {
   name: string;
   value?: { objectId?: string; description?: string };
@@ -48,8 +41,8 @@ const globals = globalThis as Record<string, unknown>;
 /** Calls an inspector method; in-process sessions answer before post() returns. */
 function ask(session: Session, method: string, params: object): Record<string, unknown> {
   let answer: Record<string, unknown> = {};
-  session.post(method, params, (error: unknown, result?: object) => {
-    if (error !== null && error !== undefined) throw unsupported(`${method}: ${String(error)}`);
+  session.post(method, params, (error: Error | null, result?: object) => {
+    if (error !== null) throw unsupported(`${method}: ${error.message}`);
     answer = result as Record<string, unknown>;
   });
   return answer;
@@ -102,9 +95,9 @@ function scopeVariables(
   return found;
 }
 
-/** Keeps every value it is asked for, or says which is missing. */
-function need<T>(found: Record<string, unknown>, ...names: string[]): T {
-  for (const name of names) if (found[name] !== undefined) return found[name] as T;
+/** The first of `names` that was found. */
+function need(found: Record<string, unknown>, ...names: string[]): never {
+  for (const name of names) if (found[name] !== undefined) return found[name] as never;
   throw unsupported(`its internal "${names.join('" or "')}" was not found`);
 }
 
@@ -112,17 +105,19 @@ function find(session: Session): NodeInternals {
   const timers = scopeVariables(session, clearTimeout, ['timerListMap', 'require', 'binding']);
   const immediates = scopeVariables(session, clearImmediate, ['immediateQueue', 'immediateInfo']);
   const ticks = scopeVariables(session, process.nextTick, ['queue', 'tickInfo']);
-  const internalRequire = need<(id: string) => Record<string, unknown>>(timers, 'require');
-  const binding = need<TimersBinding>(timers, 'binding');
+  const internalRequire: (id: string) => Record<string, unknown> = need(timers, 'require');
+  const binding: Record<string, unknown> = need(timers, 'binding');
   const { processPromiseRejections } = internalRequire('internal/process/promises');
-  const promises = scopeVariables(session, processPromiseRejections, ['pendingUnhandledRejections']);
+  const promises = scopeVariables(session, processPromiseRejections, [
+    'pendingUnhandledRejections',
+  ]);
   return {
     timerListMap: need(timers, 'timerListMap'),
     immediateQueue: need(immediates, 'immediateQueue'),
     immediateInfo: need(immediates, 'immediateInfo'),
-    timerInfo: need({ ...binding }, 'timerInfo', 'timeoutInfo'),
-    toggleTimerRef: need({ ...binding }, 'toggleTimerRef'),
-    toggleImmediateRef: need({ ...binding }, 'toggleImmediateRef'),
+    timerInfo: need(binding, 'timerInfo', 'timeoutInfo'),
+    toggleTimerRef: need(binding, 'toggleTimerRef'),
+    toggleImmediateRef: need(binding, 'toggleImmediateRef'),
     tickQueue: need(ticks, 'queue'),
     tickInfo: need(ticks, 'tickInfo'),
     clearAsyncIdStack: need(internalRequire('internal/async_hooks'), 'clearAsyncIdStack'),

@@ -10,7 +10,6 @@ import { PreforkError } from '../errors';
 import { onChildReset } from './child-reset';
 import { children } from './children';
 
-
 let reaping = false;
 
 onChildReset(() => {
