@@ -104,6 +104,7 @@ function need(found: Record<string, unknown>, ...names: string[]): never {
 function find(session: Session): NodeInternals {
   const timers = scopeVariables(session, clearTimeout, ['timerListMap', 'require', 'binding']);
   const immediates = scopeVariables(session, clearImmediate, ['immediateQueue', 'immediateInfo']);
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- looked at, not called
   const ticks = scopeVariables(session, process.nextTick, ['queue', 'tickInfo']);
   const internalRequire: (id: string) => Record<string, unknown> = need(timers, 'require');
   const binding: Record<string, unknown> = need(timers, 'binding');
