@@ -24,6 +24,7 @@ export interface Binding {
   leaveParentStack(main: () => void, ending: () => void, exit: () => void): void;
   watchLoopEnd(ending: () => void, exit: () => void): void;
   exitNow(code: number): never;
+  releaseInheritedHandles(): void;
   requestsInFlight(): number;
   platformThreads(): number;
   hasBackgroundThreads(): boolean;

@@ -82,8 +82,8 @@ void PrepareChild(Source* source, Mode mode, pid_t parent) {
   if (RenewLoop(source->loop) != 0) _exit(70);  // EX_SOFTWARE: no epoll or no pipe to be had
   if (mode == kChild) {
     generation++;
-    SilenceInheritedHandles(source->loop);
-    ResetSignals(source->loop);
+    SilenceInheritedIo(source->loop);
+    ResetSignals();
   }
   RememberInheritedRequests(source->loop);
   node::SetProcessExitHandler(source->env, [](node::Environment*, int code) { _exit(code); });
@@ -151,6 +151,11 @@ void ForkDaemon(const Args& args) {
   setsid();
 }
 
+// releaseInheritedHandles(): the last step of the reset, see inherited-state.h.
+void ReleaseHandles(const Args& args) {
+  ReleaseInheritedHandles(node::GetCurrentEventLoop(args.GetIsolate()));
+}
+
 // requestsInFlight(): fs, dns, crypto and socket requests that a forked process would lose.
 void RequestsInFlight(const Args& args) {
   Return(args, static_cast<int32_t>(
@@ -174,6 +179,7 @@ int ForkGeneration() { return generation; }
 void RegisterFork(Local<Object> exports) {
   NODE_SET_METHOD(exports, "forkChild", ForkChild);
   NODE_SET_METHOD(exports, "forkDaemon", ForkDaemon);
+  NODE_SET_METHOD(exports, "releaseInheritedHandles", ReleaseHandles);
   NODE_SET_METHOD(exports, "requestsInFlight", RequestsInFlight);
   NODE_SET_METHOD(exports, "platformThreads", PlatformThreadCount);
   NODE_SET_METHOD(exports, "hasBackgroundThreads", HasBackgroundThreads);

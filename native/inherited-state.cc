@@ -14,20 +14,6 @@ void Unlink(struct uv__queue* node) {
   node->next = node->prev = node;
 }
 
-void SilenceIo(uv_loop_t* loop) {
-  for (unsigned int fd = 0; fd < loop->nwatchers; fd++) {
-    uv__io_t* watcher = static_cast<uv__io_t*>(loop->watchers[fd]);
-    if (watcher == nullptr || watcher == &loop->async_io_watcher ||
-        watcher == &loop->signal_io_watcher) {
-      continue;
-    }
-    Unlink(&watcher->watcher_queue);
-    watcher->pevents = watcher->events = 0;
-    loop->watchers[fd] = nullptr;
-    loop->nfds--;
-  }
-}
-
 // SIGCHLD, SIGURG, SIGWINCH and SIGCONT do nothing by default, so an inherited handler harms nobody;
 // and libuv does not install its SIGCHLD handler twice: without it child_process hears no exit.
 // V8 catches the faults of WebAssembly bounds checks.
@@ -52,12 +38,32 @@ bool KeepsHandler(int signo) {
 
 int RenewLoop(uv_loop_t* loop) { return uv_loop_fork(loop); }
 
-void SilenceInheritedHandles(uv_loop_t* loop) {
-  SilenceIo(loop);
+void SilenceInheritedIo(uv_loop_t* loop) {
+  for (unsigned int fd = 0; fd < loop->nwatchers; fd++) {
+    uv__io_t* watcher = static_cast<uv__io_t*>(loop->watchers[fd]);
+    if (watcher == nullptr || watcher == &loop->async_io_watcher ||
+        watcher == &loop->signal_io_watcher) {
+      continue;
+    }
+    Unlink(&watcher->watcher_queue);
+    watcher->pevents = watcher->events = 0;
+    loop->watchers[fd] = nullptr;
+    loop->nfds--;
+  }
   // Callbacks that libuv owes the parent: I/O results put off to the next turn, and close callbacks.
   while (loop->pending_queue.next != &loop->pending_queue) Unlink(loop->pending_queue.next);
   loop->closing_handles = nullptr;
-  uv_walk(loop, [](uv_handle_t* handle, void*) { uv_unref(handle); }, nullptr);
+}
+
+void ReleaseInheritedHandles(uv_loop_t* loop) {
+  uv_walk(
+      loop,
+      [](uv_handle_t* handle, void*) {
+        if (!uv_is_active(handle) || uv_is_closing(handle)) return;
+        if (handle->type == UV_SIGNAL) uv_signal_stop(reinterpret_cast<uv_signal_t*>(handle));
+        uv_unref(handle);
+      },
+      nullptr);
 }
 
 void DropInheritedWork(uv_loop_t* loop) {
@@ -65,14 +71,7 @@ void DropInheritedWork(uv_loop_t* loop) {
   queue->next = queue->prev = queue;
 }
 
-void ResetSignals(uv_loop_t* loop) {
-  // Through libuv first: its table of signals must not believe in a handler that is gone.
-  uv_walk(
-      loop,
-      [](uv_handle_t* handle, void*) {
-        if (handle->type == UV_SIGNAL) uv_signal_stop(reinterpret_cast<uv_signal_t*>(handle));
-      },
-      nullptr);
+void ResetSignals() {
   for (int signo = 1; signo <= SIGRTMAX; signo++) {
     struct sigaction action;
     if (KeepsHandler(signo) || sigaction(signo, nullptr, &action) != 0) continue;

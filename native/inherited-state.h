@@ -9,14 +9,19 @@ namespace prefork {
 // A fresh epoll, wake-up fds and signal pipe. Returns 0 or a libuv error.
 int RenewLoop(uv_loop_t* loop);
 
-// Inherited handles stay open and usable as fds, but fire no more and keep no loop alive.
-void SilenceInheritedHandles(uv_loop_t* loop);
+// Inherited I/O fires no more; its fds stay open and usable.
+void SilenceInheritedIo(uv_loop_t* loop);
+
+// Inherited handles keep the loop alive no more, and libuv's table of signals is empty. To be called when
+// JavaScript has let go of Node's own: the handle behind setImmediate() counts as long as it is started,
+// and a SignalWrap looks up its signal number when it is closed, which a stopped handle has lost.
+void ReleaseInheritedHandles(uv_loop_t* loop);
 
 // Drops the parent's finished but undelivered thread pool work. wq_mutex must be held.
 void DropInheritedWork(uv_loop_t* loop);
 
 // Signals the parent handles have their default action again.
-void ResetSignals(uv_loop_t* loop);
+void ResetSignals();
 
 // Counts everything that keeps a loop running, but for requests inherited at the fork.
 bool LoopAlive(const uv_loop_t* loop);

@@ -34,6 +34,7 @@ export function onChildReset(forget: () => void): void {
 export function resetChild(internals: NodeInternals, mathRandomPlace: number): void {
   clearPending(internals);
   removeParentListeners();
+  binding.releaseInheritedHandles();
   adoptPid();
   process.exitCode = undefined;
   leaveWithoutJoining();
