@@ -1,7 +1,6 @@
 // Tells JavaScript when a file descriptor is readable or writable: sockets, message queues, pidfds,
 // epoll fds. It owns no fd: stop it before the fd is closed.  See uv_poll in libuv's documentation.
 #include <fcntl.h>
-#include <node_object_wrap.h>
 #include <uv.h>
 
 #include "binding.h"
@@ -10,32 +9,64 @@
 namespace prefork {
 namespace {
 
-class FdWatcher : public node::ObjectWrap {
+// V8 13.7 gave embedder pointers a type tag.
+#if V8_MAJOR_VERSION > 13 || (V8_MAJOR_VERSION == 13 && V8_MINOR_VERSION >= 7)
+#define PREFORK_POINTER_TAG , v8::kEmbedderDataTypeTagDefault
+#else
+#define PREFORK_POINTER_TAG
+#endif
+
+// The native side of a JavaScript object. While the watch is active it keeps that object alive;
+// otherwise it goes with it. (node::ObjectWrap aborts on Node 24: its destructor asks for the current
+// environment, and there is none during a garbage collection.)
+class FdWatcher {
  public:
   static void Register(Local<Object> exports, Local<Context> context);
 
  private:
-  explicit FdWatcher(uv_poll_t* handle) : handle_(handle), generation_(ForkGeneration()) {
-    handle_->data = this;
-  }
-  ~FdWatcher() override { Close(); }
+  FdWatcher(Isolate* isolate, Local<Object> object, uv_poll_t* handle);
+  ~FdWatcher() { CloseHandle(); }
 
   static void New(const Args& args);
   static void Start(const Args& args);
   static void Stop(const Args& args);
-  static void Close(const Args& args) { Self(args)->Close(); }
+  static void Close(const Args& args) { Self(args)->CloseHandle(); }
   static void SetRef(const Args& args);
   static void OnEvents(uv_poll_t* handle, int status, int events);
-  static FdWatcher* Self(const Args& args) { return Unwrap<FdWatcher>(args.This()); }
+  static FdWatcher* Self(const Args& args) {
+    return static_cast<FdWatcher*>(
+        args.This()->GetAlignedPointerFromInternalField(0 PREFORK_POINTER_TAG));
+  }
 
   // In a forked child the parent's handle is out of order and stays in the loop's list. Closing it
   // would unregister whatever has the same fd number there now.
   bool Usable() const { return handle_ != nullptr && generation_ == ForkGeneration(); }
-  void Close();
+  bool Active() const { return uv_is_active(reinterpret_cast<uv_handle_t*>(handle_)) != 0; }
+  void KeepObject() { object_.ClearWeak(); }
+  void FreeWithObject();
+  void CloseHandle();
 
+  v8::Global<Object> object_;
   uv_poll_t* handle_;
   const int generation_;
 };
+
+FdWatcher::FdWatcher(Isolate* isolate, Local<Object> object, uv_poll_t* handle)
+    : object_(isolate, object), handle_(handle), generation_(ForkGeneration()) {
+  handle_->data = this;
+  object->SetAlignedPointerInInternalField(0, this PREFORK_POINTER_TAG);
+  FreeWithObject();
+}
+
+void FdWatcher::FreeWithObject() {
+  object_.SetWeak(
+      this,
+      [](const v8::WeakCallbackInfo<FdWatcher>& info) {
+        info.GetParameter()->object_.Reset();
+        delete info.GetParameter();
+      },
+      v8::WeakCallbackType::kParameter);
+}
 
 // uv_poll_init switches the fd to non-blocking, and the flag is shared with every process and every
 // duplicate of it. All our calls say MSG_DONTWAIT themselves, so the mode is put back.
@@ -55,30 +86,29 @@ void FdWatcher::New(const Args& args) {
     delete handle;
     return ThrowErrno(isolate, -error, "epoll_ctl");
   }
-  (new FdWatcher(handle))->Wrap(args.This());
+  new FdWatcher(isolate, args.This(), handle);
   args.This()->SetInternalField(1, args[1]);
 }
 
 void FdWatcher::Start(const Args& args) {
   FdWatcher* self = Self(args);
   if (!self->Usable()) return;
-  const bool was_active = uv_is_active(reinterpret_cast<uv_handle_t*>(self->handle_)) != 0;
   const int error = uv_poll_start(self->handle_, Int(args, 0), OnEvents);
   if (error != 0) return ThrowErrno(args.GetIsolate(), -error, "epoll_ctl");
-  if (!was_active) self->Ref();
+  self->KeepObject();
 }
 
 void FdWatcher::Stop(const Args& args) {
   FdWatcher* self = Self(args);
-  if (!self->Usable() || !uv_is_active(reinterpret_cast<uv_handle_t*>(self->handle_))) return;
+  if (!self->Usable() || !self->Active()) return;
   uv_poll_stop(self->handle_);
-  self->Unref();
+  self->FreeWithObject();
 }
 
-void FdWatcher::Close() {
+void FdWatcher::CloseHandle() {
   uv_handle_t* handle = reinterpret_cast<uv_handle_t*>(handle_);
   if (Usable()) {
-    if (uv_is_active(handle)) Unref();
+    if (Active()) FreeWithObject();
     uv_close(handle, [](uv_handle_t* closed) { delete reinterpret_cast<uv_poll_t*>(closed); });
   }
   handle_ = nullptr;
@@ -95,8 +125,8 @@ void FdWatcher::OnEvents(uv_poll_t* handle, int status, int events) {
   FdWatcher* self = static_cast<FdWatcher*>(handle->data);
   Isolate* isolate = Isolate::GetCurrent();
   HandleScope scope(isolate);
-  Local<Object> object = self->handle(isolate);
-  if (status < 0) self->Unref();  // POLLERR: libuv has stopped the handle
+  Local<Object> object = self->object_.Get(isolate);
+  if (status < 0) self->FreeWithObject();  // POLLERR: libuv has stopped the handle
   Local<Function> callback = object->GetInternalField(1).As<Value>().As<Function>();
   Local<Context> context = callback->GetCreationContextChecked();
   Context::Scope context_scope(context);
@@ -112,7 +142,7 @@ void FdWatcher::Register(Local<Object> exports, Local<Context> context) {
   type->InstanceTemplate()->SetInternalFieldCount(2);
   NODE_SET_PROTOTYPE_METHOD(type, "start", Start);
   NODE_SET_PROTOTYPE_METHOD(type, "stop", Stop);
-  NODE_SET_PROTOTYPE_METHOD(type, "close", static_cast<v8::FunctionCallback>(Close));
+  NODE_SET_PROTOTYPE_METHOD(type, "close", Close);
   NODE_SET_PROTOTYPE_METHOD(type, "setRef", SetRef);
   exports->Set(context, name, type->GetFunction(context).ToLocalChecked()).Check();
 }
