@@ -42,7 +42,7 @@ export function resetChild(internals: NodeInternals, mathRandomPlace: number): v
   children.forget();
   forgetCensus();
   for (const forget of forgetters) forget();
-  renewRandomState(mathRandomPlace);
+  renewRandomState(mathRandomPlace, internals.entropyCaches);
   internals.clearAsyncIdStack();
 }
 

@@ -6,6 +6,7 @@
  * their scopes, once, before the first fork (about 8 ms). Things are only found this way; they are
  * acted upon through public functions where there are any.
  */
+import * as crypto from 'node:crypto';
 import { Session } from 'node:inspector';
 import { PreforkError } from '../errors';
 
@@ -28,6 +29,8 @@ export interface NodeInternals {
   clearAsyncIdStack: () => void;
   /** Promises rejected without a handler that Node has not reported yet. */
   pendingRejections: { clear(): void };
+  /** Random bytes fetched ahead for randomUUID() and randomInt(). */
+  entropyCaches: Uint8Array[];
 }
 
 interface Property {
@@ -123,7 +126,15 @@ function find(session: Session): NodeInternals {
     tickInfo: need(ticks, 'tickInfo'),
     clearAsyncIdStack: need(internalRequire('internal/async_hooks'), 'clearAsyncIdStack'),
     pendingRejections: need(promises, 'pendingUnhandledRejections'),
+    entropyCaches: findEntropyCaches(session),
   };
+}
+
+/** Node makes the cache of UUIDs at the first one, and keeps both for ever. */
+function findEntropyCaches(session: Session): Uint8Array[] {
+  crypto.randomUUID();
+  const random = scopeVariables(session, crypto.randomUUID, ['uuidData', 'randomCache']);
+  return [need(random, 'uuidData'), need(random, 'randomCache')];
 }
 
 let internals: NodeInternals | undefined;
