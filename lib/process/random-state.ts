@@ -14,12 +14,20 @@ const PLACES = 1 << 12;
 /** Odd, so that its multiples modulo PLACES come back only after PLACES steps. */
 const STEP = 2531;
 
+const BLOCK = 64;
+
+/** Makes the loop hot in the parent: a child inherits its machine code and need not compile it. */
+const WARM_UP = 64_000;
+
 let forks = 0;
 let start = -1;
 
 /** In the parent, before a fork: how many values of Math.random the child must discard. */
 export function nextMathRandomPlace(): number {
-  if (start < 0) start = randomInt(PLACES);
+  if (start < 0) {
+    start = randomInt(PLACES);
+    discardMathRandom(WARM_UP);
+  }
   if (forks === PLACES) {
     discardMathRandom(PLACES);
     forks = 0;
@@ -36,5 +44,11 @@ export function renewRandomState(mathRandomPlace: number, entropyCaches: Uint8Ar
 }
 
 function discardMathRandom(count: number): void {
-  for (let i = 0; i < count; i++) Math.random();
+  let left = count;
+  for (; left >= BLOCK; left -= BLOCK) discardBlock();
+  for (; left > 0; left--) Math.random();
+}
+
+function discardBlock(): void {
+  for (let i = 0; i < BLOCK; i++) Math.random();
 }
