@@ -56,6 +56,7 @@ export class UnixSocket {
   #blocking = true;
   #watcher: FdWatcher | null = null;
   #messageLimit = 0;
+  #ended = false;
   /** A message that did not fit the size a read was called with. */
   #held: Buffer | null = null;
   #reads: Promise<unknown> = Promise.resolve();
@@ -140,6 +141,12 @@ export class UnixSocket {
     binding.closeFd(fd);
   }
 
+  /** Closes after the last byte was read: reads that wait meanwhile are at the end, writes are EPIPE. */
+  closeAtEnd(): void {
+    this.#ended = true;
+    this.close();
+  }
+
   async #readWhenReady(size?: number, signal?: AbortSignal): Promise<Buffer> {
     signal?.throwIfAborted();
     for (;;) {
@@ -169,6 +176,7 @@ export class UnixSocket {
   }
 
   #take(size: number | undefined, timeout: number): Buffer | null {
+    if (this.#ended) return Buffer.alloc(0);
     return this.kind === 'stream'
       ? this.#takeBytes(size ?? DEFAULT_READ_BYTES, timeout)
       : this.#takeMessage(size, timeout);
@@ -198,6 +206,7 @@ export class UnixSocket {
   }
 
   #put(data: Buffer, offset: number, timeout: number): number {
+    if (this.#ended) throw systemError('EPIPE', 'send', 'the peer is gone');
     const fd = this.#openFd();
     if (this.kind === 'dgram' && data.length > this.messageLimit) throw this.#refuse(data.length);
     try {

@@ -10,9 +10,9 @@ import { AsyncResource } from 'node:async_hooks';
 import type * as V8 from 'node:v8';
 import { binding } from '../binding';
 import { PreforkError } from '../errors';
-import { adoptPid, leaveWithoutJoining, resetChild } from './child-reset';
+import { adoptPid, leaveWithoutJoining, rehearseReset, resetChild } from './child-reset';
 import { children } from './children';
-import { nodeInternals } from './node-internals';
+import { nodeInternals, type NodeInternals } from './node-internals';
 import { nextMathRandomPlace } from './random-state';
 import { forgetCensus, isMainThread, takeCensus } from './thread-census';
 
@@ -40,7 +40,7 @@ const warned = new Set<string>();
  */
 export function forkProcess(main: () => void, options: ForkOptions = {}): ForkedChild {
   checkForkIsSafe(options.strict ?? false);
-  const internals = nodeInternals();
+  const internals = preparedInternals();
   const mathRandomPlace = nextMathRandomPlace();
   // Binding keeps AsyncLocalStorage as it is here.
   const boundMain = AsyncResource.bind(main, 'prefork.Process');
@@ -53,6 +53,19 @@ export function forkProcess(main: () => void, options: ForkOptions = {}): Forked
     adjustToMissingThreads();
     binding.leaveParentStack(boundMain, emitBeforeExit, exit);
   });
+}
+
+let rehearsed = false;
+
+/** At the first fork: finds Node's queues, and compiles in advance what every child runs first. */
+function preparedInternals(): NodeInternals {
+  const internals = nodeInternals();
+  if (!rehearsed) {
+    rehearsed = true;
+    rehearseReset(internals);
+    AsyncResource.bind(noop, 'prefork.Process')();
+  }
+  return internals;
 }
 
 export interface ForkedChild {

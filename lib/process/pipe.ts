@@ -79,6 +79,7 @@ export class ProcessPipe {
   /** The child has ended. Its end is let go at once, or as soon as everything it sent was read. */
   release(): void {
     if (this.#state === 'open' && this.socket().atEnd()) {
+      this.socket().closeAtEnd();
       this.#closeEnd();
       this.#state = 'ended';
     }
