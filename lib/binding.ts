@@ -63,6 +63,8 @@ export interface Binding {
   signalIgnore(signo: number): void;
   setTimer(which: number, microseconds: number): void;
 
+  fillRandom(buffer: Uint8Array): void;
+
   getPid(): number;
   getParentPid(): number;
   setAffinity(cpus: number[]): void;

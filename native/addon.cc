@@ -9,5 +9,6 @@ NODE_MODULE_INIT(/* exports, module, context */) {
   prefork::RegisterMessageQueue(exports);
   prefork::RegisterWait(exports);
   prefork::RegisterSignal(exports);
+  prefork::RegisterRandom(exports);
   prefork::RegisterSched(exports);
 }

@@ -50,6 +50,7 @@ void RegisterFdWatcher(Local<Object> exports, Local<Context> context);
 void RegisterMessageQueue(Local<Object> exports);
 void RegisterWait(Local<Object> exports);
 void RegisterSignal(Local<Object> exports);
+void RegisterRandom(Local<Object> exports);
 void RegisterSched(Local<Object> exports);
 
 }  // namespace prefork

@@ -57,6 +57,14 @@ class PoolPlatform : public v8::Platform {
   v8::TracingController* GetTracingController() override { abort(); }
 };
 
+// In place of MultiIsolatePlatform::DrainTasks, which a Worker thread calls at its end. Node's own would
+// wait for ever: the tasks that had parked the parent's threads still count as running in its copy.
+void DrainTasks(node::MultiIsolatePlatform* platform, v8::Isolate* isolate) {
+  do {
+    DrainBackgroundPool();
+  } while (platform->FlushForegroundTasks(isolate));
+}
+
 template <typename Member>
 size_t SlotOf(Member member) {
   size_t offset_plus_one;
@@ -87,6 +95,7 @@ void ReplaceSlots(void** vtable) {
 #endif
   };
   for (size_t slot : slots) vtable[slot] = replacement[slot];
+  vtable[SlotOf(&node::MultiIsolatePlatform::DrainTasks)] = reinterpret_cast<void*>(&DrainTasks);
 }
 
 class ProbeTask : public v8::Task {

@@ -2,6 +2,7 @@
 // threads: they are set for every thread of the process, and new threads inherit them.
 // See sched_setaffinity(2), setpriority(2), execv(3).
 #include <dirent.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -82,6 +83,31 @@ void GetPriority(const Args& args) {
   Return(args, nice);
 }
 
+// Node marks 0, 1 and 2 close-on-exec at its start: the program would have no stdio. The flags come
+// back when there is no new program.
+class InheritStdio {
+ public:
+  InheritStdio() {
+    for (int fd = 0; fd < kCount; fd++) {
+      flags_[fd] = fcntl(fd, F_GETFD);
+      fcntl(fd, F_SETFD, 0);
+    }
+  }
+  ~InheritStdio() {
+    for (int fd = 0; fd < kCount; fd++) fcntl(fd, F_SETFD, flags_[fd]);
+  }
+
+ private:
+  static constexpr int kCount = 3;
+  int flags_[kCount];
+};
+
+int Execute(char** argv) {
+  InheritStdio inherit;
+  execv(argv[0], argv);
+  return errno;
+}
+
 // exec(file, args): returns only by an exception. Node ignores SIGPIPE, and an ignored signal stays
 // ignored in the new program, which would then never notice a closed pipe.
 void Exec(const Args& args) {
@@ -101,8 +127,7 @@ void Exec(const Args& args) {
   memset(&pipe_default, 0, sizeof(pipe_default));
   pipe_default.sa_handler = SIG_DFL;
   sigaction(SIGPIPE, &pipe_default, &pipe_before);
-  execv(argv[0], argv.data());
-  const int error = errno;
+  const int error = Execute(argv.data());
   sigaction(SIGPIPE, &pipe_before, nullptr);
   ThrowErrno(isolate, error, "execv");
 }

@@ -150,9 +150,11 @@ class Children {
     });
   }
 
-  /** In a forked child: all of this was the parent's. */
+  /** In a forked child or daemon: all of this was the parent's. */
   forget(): void {
     for (const { pidfd } of this.#running.values()) binding.closeFd(pidfd);
+    // After daemon(3) it is this process's own, and libuv aborts when the fd of a watch is closed.
+    this.#watcher?.close();
     if (this.#epoll >= 0) binding.closeFd(this.#epoll);
     this.#epoll = -1;
     this.#watcher = null;

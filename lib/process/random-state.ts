@@ -6,7 +6,8 @@
  * sequence: `place` values further on. Places of siblings are all different: they run through the
  * numbers below PLACES in a scattered order, and then the parent moves on by as many.
  */
-import { randomFillSync, randomInt } from 'node:crypto';
+import { randomInt } from 'node:crypto';
+import { binding } from '../binding';
 
 /** Discarding a value allocates 16 bytes: many more, and every child would begin with a collection. */
 const PLACES = 1 << 12;
@@ -40,7 +41,7 @@ export function renewRandomState(mathRandomPlace: number, entropyCaches: Uint8Ar
   discardMathRandom(mathRandomPlace);
   forks = 0;
   start = -1;
-  for (const cache of entropyCaches) randomFillSync(cache);
+  for (const cache of entropyCaches) binding.fillRandom(cache);
 }
 
 function discardMathRandom(count: number): void {
