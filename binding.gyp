@@ -13,7 +13,7 @@
         "-Wno-unused-parameter",
         "-Wno-cast-function-type"
       ],
-      "ldflags": ["-pthread"],
+      "ldflags": ["-pthread", "-Wl,-z,now"],
       "libraries": ["-lrt"]
     }
   ]

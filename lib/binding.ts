@@ -63,6 +63,11 @@ export interface Binding {
   signalIgnore(signo: number): void;
   setTimer(which: number, microseconds: number): void;
 
+  lookupUser(user: string | number): [uid: number, gid: number, name: string] | undefined;
+  lookupGroup(name: string): number | undefined;
+  chroot(path: string): void;
+  setParentDeathSignal(signal: number): void;
+
   fillRandom(buffer: Uint8Array): void;
 
   getPid(): number;
@@ -72,6 +77,42 @@ export interface Binding {
   setPriority(pid: number, nice: number): void;
   getPriority(pid: number): number;
   exec(file: string, args: string[]): never;
+
+  /** undefined where V8 allows no memory but its own. */
+  mapShared(bytes: number): ArrayBuffer | undefined;
+  /** A sealed memfd with these bytes. */
+  memfdWith(data: Uint8Array): number;
+  /** seals: as in fcntl(2), -1 for a file that has none. */
+  memfdStat(fd: number): [size: number, seals: number];
+  /** From the start of the file; fewer bytes than asked where it ends. */
+  memfdRead(fd: number, buffer: Uint8Array): number;
+
+  /** Header and the first `bytes` of data as one frame; `attachedFd` -1: none. 1 sent, 0 full,
+   * -1 the user has too many fds in flight. Never blocks. */
+  packetSend(
+    fd: number,
+    header: Uint8Array,
+    data: Uint8Array,
+    bytes: number,
+    attachedFd: number,
+  ): number;
+  packetFull(fd: number): boolean;
+  /** Up to 64 frames, each at a multiple of `frameBytes` in `room`; two results a frame: its length, and
+   * its fd: -1 none, -2 several (closed), -3 lost. Never blocks. */
+  packetReceive(
+    fd: number,
+    room: Uint8Array,
+    frameBytes: number,
+    frames: number,
+    results: Int32Array,
+  ): number;
+  /** What poll(2) reports; 0: the time is over; -1: a signal came. An fd of -1 just waits. */
+  pollFd(fd: number, events: number, timeout: Timeout): number;
+
+  listenTcp(address: string, port: number, backlog: number): [fd: number, port: number];
+  listenUnix(path: string, backlog: number): number;
+  /** -1 when there is no connection. */
+  accept(fd: number): number;
 }
 
 function candidates(): string[] {

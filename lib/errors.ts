@@ -18,9 +18,20 @@ export type PreforkErrorCode =
   | 'ERR_NO_PIPE'
   | 'ERR_EMPTY_DATA'
   | 'ERR_MESSAGE_TOO_BIG'
+  | 'ERR_BAD_FRAME'
   | 'ERR_NO_QUEUE'
   | 'ERR_NO_SIGNAL_HANDLER'
-  | 'ERR_RESERVED_SIGNAL';
+  | 'ERR_RESERVED_SIGNAL'
+  | 'ERR_UNKNOWN_EVENT'
+  | 'ERR_UNKNOWN_OPTION'
+  | 'ERR_PRIVILEGES'
+  | 'ERR_POOL_RUNNING'
+  | 'ERR_POOL_NOT_RUNNING'
+  | 'ERR_POOL_NO_CALLBACK'
+  | 'ERR_POOL_IPC_TYPE'
+  | 'ERR_POOL_NOT_LISTENING'
+  | 'ERR_POOL_NO_REQUEST'
+  | 'ERR_POOL_PIPE_SHARED';
 
 /** Misuse of the library: what was wrong, what was expected, which limit was hit. */
 export class PreforkError extends Error {

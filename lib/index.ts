@@ -8,3 +8,11 @@ export type { DaemonOptions } from './process/daemon';
 export { Process, type ProcessCallback } from './process/process';
 export type { AsyncOptions } from './process/process-channel';
 export type { Signal, SignalCallback } from './process/signals';
+
+export type { IpcType } from './pool/pool-channel';
+export type { DegradedReport, PoolEventName, PoolEvents, WorkerExitStatus } from './pool/events';
+export type { PoolOptions } from './pool/pool-options';
+export { ProcessPool } from './pool/process-pool';
+export type { RestartOptions } from './pool/restart-policy';
+export type { PoolStats, WorkerStage, WorkerStats } from './pool/stats';
+export type { ReloadReport } from './pool/supervisor';

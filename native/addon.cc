@@ -5,10 +5,14 @@ NODE_MODULE_INIT(/* exports, module, context */) {
   prefork::RegisterFork(exports);
   prefork::RegisterChildLoop(exports);
   prefork::RegisterSocket(exports);
+  prefork::RegisterListen(exports);
   prefork::RegisterFdWatcher(exports, context);
+  prefork::RegisterMemory(exports);
+  prefork::RegisterPacket(exports);
   prefork::RegisterMessageQueue(exports);
   prefork::RegisterWait(exports);
   prefork::RegisterSignal(exports);
   prefork::RegisterRandom(exports);
+  prefork::RegisterPrivileges(exports);
   prefork::RegisterSched(exports);
 }

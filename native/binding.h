@@ -46,11 +46,15 @@ inline char* BytesAt(const Args& args, int buffer, int offset) {
 void RegisterFork(Local<Object> exports);
 void RegisterChildLoop(Local<Object> exports);
 void RegisterSocket(Local<Object> exports);
+void RegisterListen(Local<Object> exports);
 void RegisterFdWatcher(Local<Object> exports, Local<Context> context);
+void RegisterMemory(Local<Object> exports);
+void RegisterPacket(Local<Object> exports);
 void RegisterMessageQueue(Local<Object> exports);
 void RegisterWait(Local<Object> exports);
 void RegisterSignal(Local<Object> exports);
 void RegisterRandom(Local<Object> exports);
+void RegisterPrivileges(Local<Object> exports);
 void RegisterSched(Local<Object> exports);
 
 }  // namespace prefork

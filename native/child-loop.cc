@@ -46,14 +46,19 @@ void Call(const v8::Global<Function>& function) {
   (void)node::MakeCallback(child.isolate, context->Global(), callee, 0, nullptr, {0, 0});
 }
 
-// What the parent had pending: compilation results to hand over and microtasks. While execution is
-// terminating they are taken off their queues and run no JavaScript.
+// While execution is terminating, tasks are taken off their queues and run no JavaScript.
+void DropMicrotasks(Isolate* isolate) {
+  isolate->TerminateExecution();
+  isolate->PerformMicrotaskCheckpoint();
+  isolate->CancelTerminateExecution();
+}
+
+// What the parent had pending: compilation results to hand over and microtasks.
 void DropInheritedTasks() {
   HandleScope scope(child.isolate);
   child.isolate->TerminateExecution();
   child.platform->FlushForegroundTasks(child.isolate);
-  child.isolate->PerformMicrotaskCheckpoint();
-  child.isolate->CancelTerminateExecution();
+  DropMicrotasks(child.isolate);
 }
 
 // As Node's main does between two turns of its loop: a background task may hand over a result that
@@ -85,6 +90,7 @@ void OnPrepare(uv_prepare_t*) {
     v8::Global<Function> main = std::move(child.main);
     uv_idle_stop(&child.spin);
     DropInheritedTasks();
+    LetTimersGo();
     Call(main);
     // The callback may have been left by a start() of its own: then this process is the grandchild.
     if (!child.main.IsEmpty()) return;
@@ -121,6 +127,9 @@ void LeaveParentStack(const Args& args) {
   Install(isolate, args[1].As<Function>(), args[2].As<Function>());
   child.main.Reset(isolate, args[0].As<Function>());
   uv_idle_start(&child.spin, [](uv_idle_t*) {});
+  HoldTimers(child.loop);
+  // Here, because on the way down Node runs them when its outermost callback scope is closed.
+  DropMicrotasks(isolate);
   isolate->TerminateExecution();
 }
 

@@ -113,8 +113,7 @@ pid_t ForkQuietly(Source* source, Mode mode) {
 pid_t ParkAndFork(Source* source, Mode mode) {
   BackgroundThreadsWanted(source->platform);
   Park(source);
-  MakeHeapInheritable();
-  const pid_t pid = ForkQuietly(source, mode);
+  const pid_t pid = MakeHeapInheritable() ? ForkQuietly(source, mode) : -1;
   const int error = errno;
   if (pid != 0) ReleaseWorkers();
   errno = error;

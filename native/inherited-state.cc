@@ -3,8 +3,17 @@
 #include <signal.h>
 #include <string.h>
 
+#include <vector>
+
 namespace prefork {
 namespace {
+
+struct HeldTimer {
+  uv_timer_t* timer;
+  uint64_t due_in;
+};
+
+std::vector<HeldTimer> held_timers;
 
 unsigned int inherited_requests = 0;  // the parent's: they never complete here
 
@@ -80,6 +89,25 @@ void ResetSignals() {
     action.sa_handler = SIG_DFL;
     sigaction(signo, &action, nullptr);
   }
+}
+
+void HoldTimers(uv_loop_t* loop) {
+  uv_walk(
+      loop,
+      [](uv_handle_t* handle, void*) {
+        if (handle->type != UV_TIMER || !uv_is_active(handle)) return;
+        uv_timer_t* timer = reinterpret_cast<uv_timer_t*>(handle);
+        held_timers.push_back({timer, uv_timer_get_due_in(timer)});
+        uv_timer_stop(timer);
+      },
+      nullptr);
+}
+
+void LetTimersGo() {
+  for (const HeldTimer& held : held_timers) {
+    uv_timer_start(held.timer, held.timer->timer_cb, held.due_in, held.timer->repeat);
+  }
+  held_timers.clear();
 }
 
 bool LoopAlive(const uv_loop_t* loop) {

@@ -23,6 +23,12 @@ void DropInheritedWork(uv_loop_t* loop);
 // Signals the parent handles have their default action again.
 void ResetSignals();
 
+// No timer fires between the two calls. A start() in a microtask leaves V8 terminating until the first
+// prepare tick, and Node's RunTimers tries for ever to call JavaScript then. The handle behind
+// setTimeout() must go on afterwards: Node does not start it again for a timer that is due later.
+void HoldTimers(uv_loop_t* loop);
+void LetTimersGo();
+
 // Counts everything that keeps a loop running, but for requests inherited at the fork.
 bool LoopAlive(const uv_loop_t* loop);
 void RememberInheritedRequests(const uv_loop_t* loop);

@@ -2,6 +2,7 @@
 // segfaults at its first access to the heap.  See madvise(2), proc_pid_maps(5).
 #include "memory-map.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,20 +14,32 @@
 namespace prefork {
 namespace {
 
-// The whole file in few reads: each read walks the process's mappings under its lock.
-bool ReadMaps(std::string* text) {
-  int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return false;
-  text->resize(256 * 1024);
-  size_t length = 0;
-  for (ssize_t n; (n = read(fd, &(*text)[length], text->size() - length)) > 0;) {
-    length += static_cast<size_t>(n);
-    if (length == text->size()) text->resize(length * 2);
+// The whole file in few reads: each read walks the process's mappings under its lock. The buffer is kept
+// and never zeroed again: a fork must not touch pages that it need not.
+class MapsFile {
+ public:
+  // False, with errno, when the file cannot be read.
+  bool Read() {
+    const int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return false;
+    length_ = 0;
+    ssize_t n;
+    while ((n = read(fd, &text_[length_], text_.size() - length_)) > 0) {
+      length_ += static_cast<size_t>(n);
+      if (length_ == text_.size()) text_.resize(length_ * 2);
+    }
+    const int error = errno;
+    close(fd);
+    errno = error;
+    return n == 0;
   }
-  close(fd);
-  text->resize(length);
-  return length > 0;
-}
+  const char* begin() const { return text_.data(); }
+  const char* end() const { return text_.data() + length_; }
+
+ private:
+  std::string text_ = std::string(64 * 1024, '\0');
+  size_t length_ = 0;
+};
 
 // A line is "start-end perms offset device inode   path".
 void AdviseLine(const char* line, const char* end) {
@@ -48,15 +61,17 @@ void AdviseLine(const char* line, const char* end) {
 
 }  // namespace
 
-void MakeHeapInheritable() {
-  static std::string text;
-  if (!ReadMaps(&text)) return;
-  for (const char *line = text.c_str(), *last = line + text.size(); line < last;) {
-    const char* end = static_cast<const char*>(memchr(line, '\n', last - line));
-    if (end == nullptr) end = last;
+bool MakeHeapInheritable() {
+  static MapsFile maps;
+  if (!maps.Read()) return false;
+  for (const char* line = maps.begin(); line < maps.end();) {
+    const size_t left = static_cast<size_t>(maps.end() - line);
+    const char* end = static_cast<const char*>(memchr(line, '\n', left));
+    if (end == nullptr) end = maps.end();
     AdviseLine(line, end);
     line = end + 1;
   }
+  return true;
 }
 
 }  // namespace prefork

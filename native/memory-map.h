@@ -3,6 +3,7 @@
 
 namespace prefork {
 
-void MakeHeapInheritable();
+// False, with errno, when it cannot be told where that memory is: do not fork then.
+bool MakeHeapInheritable();
 
 }  // namespace prefork

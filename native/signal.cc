@@ -58,16 +58,33 @@ void CloseWatcher(int signo) {
            [](uv_handle_t* handle) { delete static_cast<SignalWatcher*>(handle->data); });
 }
 
-void SetDisposition(int signo, void (*action)(int)) {
-  struct sigaction wanted;
-  memset(&wanted, 0, sizeof(wanted));
-  wanted.sa_handler = action;
-  sigaction(signo, &wanted, nullptr);
+// What SIG_IGN has put aside: libuv does not install its handler again while others, say a listener of
+// process.on(), watch the same signal.
+struct PutAside {
+  struct sigaction action;
+  int generation;
+};
+
+PutAside put_aside[_NSIG] = {};
+
+bool IsIgnored(int signo) {
+  struct sigaction now;
+  return sigaction(signo, nullptr, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
+void StopIgnoring(int signo) {
+  if (!IsIgnored(signo)) return;
+  struct sigaction action;
+  memset(&action, 0, sizeof(action));
+  action.sa_handler = SIG_DFL;
+  if (put_aside[signo].generation == ForkGeneration()) action = put_aside[signo].action;
+  sigaction(signo, &action, nullptr);
 }
 
 // signalWatch(signo, callback): replaces an earlier callback.
 void Watch(const Args& args) {
   const int signo = Int(args, 0);
+  StopIgnoring(signo);
   SignalWatcher* watcher = WatcherOf(signo);
   if (watcher == nullptr) watcher = NewWatcher(args.GetIsolate(), signo);
   watcher->callback.Reset(args.GetIsolate(), args[1].As<Function>());
@@ -77,15 +94,21 @@ void Watch(const Args& args) {
   ThrowErrno(args.GetIsolate(), -error, "sigaction");
 }
 
-// signalDefault(signo), signalIgnore(signo)
+// signalDefault(signo): libuv gives the default action back with the last watcher of the signal.
 void Default(const Args& args) {
   CloseWatcher(Int(args, 0));
-  SetDisposition(Int(args, 0), SIG_DFL);
+  StopIgnoring(Int(args, 0));
 }
 
 void Ignore(const Args& args) {
-  CloseWatcher(Int(args, 0));
-  SetDisposition(Int(args, 0), SIG_IGN);
+  const int signo = Int(args, 0);
+  CloseWatcher(signo);
+  if (IsIgnored(signo)) return;
+  struct sigaction ignore;
+  memset(&ignore, 0, sizeof(ignore));
+  ignore.sa_handler = SIG_IGN;
+  sigaction(signo, &ignore, &put_aside[signo].action);
+  put_aside[signo].generation = ForkGeneration();
 }
 
 // setTimer(which, microseconds): first after that time, then every time; 0 cancels.

@@ -67,10 +67,16 @@ function compileLibrary() {
   const stamp = path.join(root, 'dist/.stamp');
   const hash = libraryHash();
   if (fs.existsSync(stamp) && fs.readFileSync(stamp, 'utf8') === hash) return;
-  // From nothing, so that files whose source is gone do not stay behind.
-  fs.rmSync(path.join(root, 'dist'), { recursive: true, force: true });
-  run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json']);
-  fs.writeFileSync(stamp, hash);
+  // From nothing, so that files whose source is gone do not stay behind; and beside the old one, so that
+  // programs that run meanwhile find the library.
+  const fresh = path.join(root, '.cache', `dist-${process.pid}`);
+  const old = path.join(root, '.cache', `dist-old-${process.pid}`);
+  const dist = path.join(root, 'dist');
+  run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', '.', '--outDir', fresh]);
+  fs.writeFileSync(path.join(fresh, '.stamp'), hash);
+  if (fs.existsSync(dist)) fs.renameSync(dist, old);
+  fs.renameSync(fresh, dist);
+  fs.rmSync(old, { recursive: true, force: true });
 }
 
 try {

@@ -118,6 +118,11 @@ export class MessageQueue {
     }
   }
 
+  /** Calls `listener` whenever a message is there; null stops that. */
+  onReadable(listener: (() => void) | null): void {
+    this.#watch().onReadable(listener);
+  }
+
   status(): QueueStatus {
     const [messages, maxMessages, messageSize] = binding.mqStat(this.#openFd());
     return { messages, maxMessages, messageSize };

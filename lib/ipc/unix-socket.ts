@@ -36,8 +36,31 @@ function scratchOf(bytes: number): Buffer {
   return scratch;
 }
 
+/**
+ * Reads of this size would get an ArrayBuffer each, which costs more than the read: they share slabs, as
+ * Buffer's own pool does for smaller ones.
+ */
+const SLAB_SLICE_BYTES = { least: 2048, most: 16384 };
+const SLAB_BYTES = 64 * 1024;
+
+let slab = Buffer.alloc(0);
+let slabUsed = 0;
+
+function allocate(bytes: number): Buffer {
+  if (bytes < SLAB_SLICE_BYTES.least || bytes > SLAB_SLICE_BYTES.most) {
+    return Buffer.allocUnsafe(bytes);
+  }
+  if (slabUsed + bytes > slab.length) {
+    slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+    slabUsed = 0;
+  }
+  const slice = slab.subarray(slabUsed, slabUsed + bytes);
+  slabUsed += (bytes + 7) & ~7;
+  return slice;
+}
+
 function copyOfScratch(bytes: number): Buffer {
-  const copy = Buffer.allocUnsafe(bytes);
+  const copy = allocate(bytes);
   scratch.copy(copy, 0, 0, bytes);
   return copy;
 }

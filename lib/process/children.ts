@@ -74,6 +74,7 @@ class Children {
       this.#watcher = new FdWatcher(this.#epoll);
     } catch (error) {
       binding.closeFd(this.#epoll);
+      this.#epoll = -1;
       throw error;
     }
     this.#watcher.onReadable(() => {
@@ -201,9 +202,9 @@ class Children {
 
   /** With no child left nobody can be answered any more. */
   #settle(): void {
+    const hopeless = this.#running.size > 0 ? [] : this.#waiters.splice(0);
+    for (const waiter of hopeless) waiter.resolve(null);
     this.#updateRef();
-    if (this.#running.size > 0) return;
-    for (const waiter of this.#waiters.splice(0)) waiter.resolve(null);
   }
 
   #updateRef(): void {

@@ -66,14 +66,14 @@ export class ProcessPipe {
     this.#closeEnd();
     parentEnds.add(pair.parent);
     dropped.register(this, pair.parent, this);
-    this.#open(pair.parent);
+    this.open(pair.parent);
   }
 
   /** In the child. */
   attachChildEnd(pair: PipePair): void {
     dropped.unregister(this);
     pair.parent.close();
-    this.#open(pair.child);
+    this.open(pair.child);
   }
 
   /** The child has ended. Its end is let go at once, or as soon as everything it sent was read. */
@@ -118,7 +118,7 @@ export class ProcessPipe {
     return this.#kind;
   }
 
-  #open(socket: UnixSocket): void {
+  protected open(socket: UnixSocket): void {
     this.#socket = socket;
     this.#state = 'open';
   }

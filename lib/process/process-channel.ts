@@ -24,8 +24,9 @@ const SHUT_WR = 1;
 export abstract class ProcessChannel {
   /** 1 for the first Process made in a process, then 2, 3 … */
   abstract readonly id: number;
-  protected readonly channel: ProcessPipe;
-  readonly #queue = new ProcessQueue();
+  /** Replaced by subclasses that bring a pipe of their own. */
+  protected channel: ProcessPipe;
+  protected readonly queue = new ProcessQueue();
   #exported: Socket | MessageSocket | null = null;
 
   protected constructor(kind: SocketKind | null) {
@@ -39,7 +40,7 @@ export abstract class ProcessChannel {
 
   /** The key of the open queue; null without one. */
   get msgQueueKey(): number | null {
-    return this.#queue.key;
+    return this.queue.key;
   }
 
   /**
@@ -162,7 +163,7 @@ export abstract class ProcessChannel {
    * @throws PreforkError ERR_OUT_OF_RANGE with the kernel's limit; EMFILE, ENOSPC, EACCES
    */
   useQueue(key = 0, mode: number = QUEUE_BALANCE, capacity = 0): boolean {
-    this.#queue.open(key, mode, capacity, this.id);
+    this.queue.open(key, mode, capacity, this.id);
     return true;
   }
 
@@ -173,7 +174,7 @@ export abstract class ProcessChannel {
    * @throws PreforkError ERR_NO_QUEUE; ERR_EMPTY_DATA; ERR_MESSAGE_TOO_BIG with the queue's limit
    */
   push(data: string | Uint8Array): boolean {
-    return this.#queue.push(data);
+    return this.queue.push(data);
   }
 
   /**
@@ -185,22 +186,22 @@ export abstract class ProcessChannel {
    * than `size`: this process keeps it for its next pop
    */
   pop(size?: number): Buffer | null {
-    return this.#queue.pop(size);
+    return this.queue.pop(size);
   }
 
   /** {@link push} that waits on the event loop, in both modes. */
   async pushAsync(data: string | Uint8Array, { signal }: AsyncOptions = {}): Promise<void> {
-    await this.#queue.pushAsync(data, signal);
+    await this.queue.pushAsync(data, signal);
   }
 
   /** {@link pop} that waits on the event loop, in both modes. */
   async popAsync(size?: number, { signal }: AsyncOptions = {}): Promise<Buffer> {
-    return this.#queue.popAsync(size, signal);
+    return this.queue.popAsync(size, signal);
   }
 
   /** How full the queue is, and its limits.  mq_getattr(3). */
   statQueue(): QueueStatus {
-    return this.#queue.status();
+    return this.queue.status();
   }
 
   /**
@@ -210,7 +211,7 @@ export abstract class ProcessChannel {
    * @returns false when somebody else has removed it already
    */
   freeQueue(): boolean {
-    return this.#queue.free();
+    return this.queue.free();
   }
 
   /** In the child: what was exported before the fork belongs to the parent. */

@@ -16,6 +16,7 @@ export class ProcessQueue {
   #queue: MessageQueue | null = null;
   #key: number | null = null;
   #mayBlock = true;
+  #shared = false;
 
   get key(): number | null {
     return this.#key;
@@ -29,10 +30,17 @@ export class ProcessQueue {
     const kind = mode & ~IPC_NOWAIT || QUEUE_BALANCE;
     const queue = new MessageQueue(queueName(chosenKey, kind, mailbox), capacity);
     this.#drop();
-    this.#queue = queue;
-    this.#key = chosenKey;
-    this.#mayBlock = (mode & IPC_NOWAIT) === 0;
     dropped.register(this, queue, this);
+    this.#use(queue, chosenKey);
+    this.#mayBlock = (mode & IPC_NOWAIT) === 0;
+  }
+
+  /** Takes a queue that somebody else has opened and will close. */
+  share(queue: MessageQueue, key: number): void {
+    this.#drop();
+    this.#use(queue, key);
+    this.#shared = true;
+    this.#mayBlock = true;
   }
 
   push(data: unknown): boolean {
@@ -62,10 +70,16 @@ export class ProcessQueue {
     return removed;
   }
 
+  #use(queue: MessageQueue, key: number): void {
+    this.#queue = queue;
+    this.#key = key;
+    this.#shared = false;
+  }
+
   #drop(): void {
     if (this.#queue === null) return;
     dropped.unregister(this);
-    closeQuietly(this.#queue);
+    if (!this.#shared) closeQuietly(this.#queue);
     this.#queue = null;
     this.#key = null;
   }

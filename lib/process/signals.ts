@@ -26,7 +26,8 @@ const UNCATCHABLE = new Set<number>([constants.signals.SIGKILL, constants.signal
 /** glibc keeps 32 and 33 to itself. */
 const GLIBC_SIGNALS = new Set([32, 33]);
 
-const registered = new Set<number>();
+/** What setSignal() was given. */
+const registered = new Map<number, SignalCallback | typeof SIG_IGN>();
 
 /** Signals that a pool or server handles in this process, with the name of the owner. */
 const reserved = new Map<number, string>();
@@ -80,15 +81,40 @@ export function setSignal(signal: Signal, callback: SignalCallback | null | type
     binding.signalDefault(signo);
     return;
   }
-  if (callback === SIG_IGN) binding.signalIgnore(signo);
-  else if (typeof callback === 'function') binding.signalWatch(signo, callback);
-  else throw invalidType('callback', 'a function, null or Process.SIG_IGN', callback);
-  registered.add(signo);
+  if (callback !== SIG_IGN && typeof callback !== 'function') {
+    throw invalidType('callback', 'a function, null or Process.SIG_IGN', callback);
+  }
+  apply(signo, callback);
+  registered.set(signo, callback);
 }
 
-/** Keeps `signal` for a pool or server: {@link setSignal} then refuses it in this process. */
-export function reserveSignal(signal: Signal, owner: string): void {
-  reserved.set(signalNumber(signal, 1), owner);
+function apply(signo: number, callback: SignalCallback | typeof SIG_IGN): void {
+  if (callback === SIG_IGN) binding.signalIgnore(signo);
+  else binding.signalWatch(signo, callback);
+}
+
+/**
+ * Takes signals for a pool or server: {@link setSignal} refuses them in this process until
+ * {@link releaseSignals}. What the user had registered waits meanwhile.
+ */
+export function reserveSignals(owner: string, callbacks: Record<string, () => void>): void {
+  for (const [signal, callback] of Object.entries(callbacks)) {
+    // Keys of objects are strings, those that were numbers too.
+    const signo = signalNumber(Number(signal) || (signal as Signal), 1);
+    reserved.set(signo, owner);
+    binding.signalWatch(signo, callback);
+  }
+}
+
+/** Ends what {@link reserveSignals} began: the user's callbacks, or the default actions, again. */
+export function releaseSignals(owner: string): void {
+  for (const [signo, holder] of reserved) {
+    if (holder !== owner) continue;
+    reserved.delete(signo);
+    const callback = registered.get(signo);
+    if (callback === undefined) binding.signalDefault(signo);
+    else apply(signo, callback);
+  }
 }
 
 /**

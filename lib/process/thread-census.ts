@@ -23,6 +23,7 @@ const OWN_NAMES = new Set([
 const WORKER_NAMES = new Set(['WorkerThread', 'node-WorkerThre']);
 
 const DEFAULT_POOL_THREADS = 4;
+const MOST_POOL_THREADS = 1024;
 
 /** Besides V8's: the thread that waits for SIGUSR1 to start the inspector. */
 const SIGNAL_THREADS = 1;
@@ -100,8 +101,15 @@ function countThreads(names: string[]): Census {
 function excessOf(unnamed: number, known: number): number {
   const own = Math.max(0, ownUnnamedThreads() - known);
   const excess = Math.max(0, unnamed - own);
-  const pool = Number(process.env['UV_THREADPOOL_SIZE'] ?? DEFAULT_POOL_THREADS);
+  const pool = poolThreads();
   return excess >= pool ? excess - pool : excess;
+}
+
+/** As libuv reads it: at least one thread, whatever stands there. */
+function poolThreads(): number {
+  const size = process.env['UV_THREADPOOL_SIZE'];
+  if (size === undefined) return DEFAULT_POOL_THREADS;
+  return Math.min(Math.max(Number.parseInt(size, 10) || 1, 1), MOST_POOL_THREADS);
 }
 
 function ownUnnamedThreads(): number {

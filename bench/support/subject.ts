@@ -1,0 +1,62 @@
+/**
+ * A peer under measurement: a process that waits for requests on its stdin, one a line, and answers
+ * each by a line with a JSON array of samples. It stays alive from round to round.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+
+export const ROOT = resolve(__dirname, '../..');
+const FIXTURES = resolve(ROOT, 'bench/fixtures');
+
+export interface SubjectOptions {
+  env?: NodeJS.ProcessEnv;
+  /** A command that starts it, such as `taskset -c 0`. */
+  wrapper?: readonly string[];
+  /** Options for Node itself. */
+  node?: string[];
+}
+
+export class Subject {
+  readonly name: string;
+  readonly #child: ChildProcess;
+  readonly #answers: AsyncIterator<string>;
+
+  constructor(name: string, command: readonly string[], env: NodeJS.ProcessEnv = {}) {
+    const [file = '', ...args] = command;
+    this.name = name;
+    this.#child = spawn(file, args, {
+      cwd: ROOT,
+      env: { ...process.env, ...env },
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    const { stdout } = this.#child;
+    if (stdout === null) throw new Error(`${name} has no stdout`);
+    this.#answers = createInterface({ input: stdout })[Symbol.asyncIterator]();
+  }
+
+  /** A script of bench/fixtures, run by the Node that runs us. */
+  static ofFixture(name: string, fixture: string, options: SubjectOptions = {}): Subject {
+    const { env, node = [], wrapper = [] } = options;
+    const command = [...wrapper, process.execPath, ...node, resolve(FIXTURES, fixture)];
+    return new Subject(name, command, env);
+  }
+
+  async ask(request: string): Promise<number[]> {
+    this.#child.stdin?.write(`${request}\n`);
+    const { value, done } = await this.#answers.next();
+    if (done) throw new Error(`${this.name} ended instead of answering "${request}"`);
+    return JSON.parse(value) as number[];
+  }
+
+  async close(): Promise<void> {
+    const ended = once(this.#child, 'exit');
+    this.#child.stdin?.end();
+    if (this.#child.exitCode === null && this.#child.signalCode === null) await ended;
+  }
+}
+
+export function fixturePath(fixture: string): string {
+  return resolve(FIXTURES, fixture);
+}

@@ -1,0 +1,222 @@
+/**
+ * How messages reach the workers of a pool, one class for each IPC type. Made in the master before the
+ * first fork; what it opens is inherited by every worker, and stays when one is replaced.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { PreforkError } from '../errors';
+import type { ListeningSocket } from '../ipc/listening-socket';
+import { MessageQueue } from '../ipc/message-queue';
+import { PacketPair } from '../ipc/packet-socket';
+import { QUEUE_BALANCE } from '../process/constants';
+import { queueName } from '../process/queue-name';
+import type { PoolSettings } from './pool-options';
+import { PulledMessages } from './transport/pulled-messages';
+import { StreamTransport } from './transport/stream-transport';
+import type { WorkerTransport } from './transport/transport';
+import type { WorkerProcess } from './worker-process';
+
+export const IPC_NONE = 0;
+export const IPC_UNIXSOCK = 1;
+export const IPC_MSGQUEUE = 2;
+export const IPC_SOCKET = 3;
+
+export type IpcType =
+  typeof IPC_NONE | typeof IPC_UNIXSOCK | typeof IPC_MSGQUEUE | typeof IPC_SOCKET;
+
+export interface PoolChannel {
+  /** In a worker: what feeds its `message` callback; null when there is nothing. */
+  transport(workerId: number): WorkerTransport | null;
+  /** False when the worker's pipe was full for `timeoutMs`. */
+  send(data: Buffer, workerId: number, timeoutMs: number): boolean;
+  sendAsync(data: Buffer, workerId: number, signal?: AbortSignal): Promise<void>;
+  /** Adds to the reply of the request that is being handled. */
+  write(data: Buffer): void;
+  /** Gives a worker's Process what belongs to it. */
+  equip(worker: WorkerProcess): void;
+  /** Messages that wait for any worker; null where only each worker's own are known. */
+  queued(): number | null;
+  /** Only the workers' own pipes are left to close. */
+  close(): void;
+}
+
+/** What most channels do not offer. */
+class BareChannel implements PoolChannel {
+  transport(_workerId: number): WorkerTransport | null {
+    return null;
+  }
+
+  send(_data: Buffer, _workerId: number, _timeoutMs: number): boolean {
+    throw wrongType('sendMessage() needs a pool of IPC_UNIXSOCK');
+  }
+
+  sendAsync(_data: Buffer, _workerId: number, _signal?: AbortSignal): Promise<void> {
+    throw wrongType('sendMessageAsync() needs a pool of IPC_UNIXSOCK');
+  }
+
+  write(_data: Buffer): void {
+    throw wrongType('write() needs a pool of IPC_SOCKET');
+  }
+
+  equip(_worker: WorkerProcess): void {
+    // Its pipe is all it has.
+  }
+
+  queued(): number | null {
+    return null;
+  }
+
+  close(): void {
+    // Nothing was opened.
+  }
+}
+
+/** IPC_UNIXSOCK: a packet socket for each worker id, which everybody may write to. */
+class UnixSocketChannel extends BareChannel {
+  readonly #pairs: PacketPair[];
+
+  constructor(workerNum: number, maxBytes: number) {
+    super();
+    this.#pairs = Array.from({ length: workerNum }, () => new PacketPair(maxBytes));
+  }
+
+  override transport(workerId: number): WorkerTransport {
+    const { reader } = this.#pair(workerId);
+    return new PulledMessages({
+      receive: () => reader.receive()?.data ?? null,
+      onReadable: (listener) => {
+        reader.onReadable(listener);
+      },
+    });
+  }
+
+  override send(data: Buffer, workerId: number, timeoutMs: number): boolean {
+    return this.#pair(workerId).writer.send(data, {}, timeoutMs);
+  }
+
+  override sendAsync(data: Buffer, workerId: number, signal?: AbortSignal): Promise<void> {
+    return this.#pair(workerId).writer.sendAsync(data, {}, signal);
+  }
+
+  override close(): void {
+    for (const pair of this.#pairs) pair.close();
+  }
+
+  #pair(workerId: number): PacketPair {
+    return this.#pairs[workerId] as PacketPair;
+  }
+}
+
+/** IPC_MSGQUEUE: one POSIX queue, for which all workers compete; other programs may write to it. */
+class QueueChannel extends BareChannel {
+  readonly #queue: MessageQueue;
+  readonly #key: number;
+
+  /** @param key - 0: a queue of this pool alone; its name is gone before anybody else can open it */
+  constructor(key: number) {
+    super();
+    const isPrivate = key === 0;
+    this.#key = isPrivate ? (0xf0000000 | process.pid) >>> 0 : key;
+    this.#queue = new MessageQueue(queueName(this.#key, QUEUE_BALANCE, 0), 0);
+    if (isPrivate) this.#queue.unlink();
+  }
+
+  override transport(): WorkerTransport {
+    const queue = this.#queue;
+    return new PulledMessages({
+      receive: () => queue.pop(undefined, false),
+      onReadable: (listener) => {
+        queue.onReadable(listener);
+      },
+    });
+  }
+
+  override equip(worker: WorkerProcess): void {
+    worker.shareQueue(this.#queue, this.#key);
+  }
+
+  override queued(): number {
+    return this.#queue.status().messages;
+  }
+
+  override close(): void {
+    this.#queue.close();
+  }
+}
+
+/** IPC_SOCKET: one listening socket, on which all workers accept. */
+class SocketChannel extends BareChannel {
+  readonly #listening: ListeningSocket;
+  readonly #settings: PoolSettings;
+  readonly #maxBytes: number;
+  /** The pieces of the reply to the request whose callback runs. */
+  readonly #reply = new AsyncLocalStorage<Buffer[]>();
+
+  constructor(listening: ListeningSocket, settings: PoolSettings, maxBytes: number) {
+    super();
+    this.#listening = listening;
+    this.#settings = settings;
+    this.#maxBytes = maxBytes;
+  }
+
+  override transport(): WorkerTransport {
+    const { concurrency, frameTimeout } = this.#settings;
+    return new StreamTransport(this.#listening, this.#reply, {
+      concurrency,
+      frameTimeout,
+      maxPackageSize: this.#maxBytes,
+    });
+  }
+
+  override write(data: Buffer): void {
+    const reply = this.#reply.getStore();
+    if (reply === undefined) {
+      throw new PreforkError(
+        'ERR_POOL_NO_REQUEST',
+        'write() answers a request: call it inside the message callback',
+      );
+    }
+    // The caller may reuse its buffer before the reply is sent.
+    reply.push(Buffer.from(data));
+  }
+
+  override close(): void {
+    this.#listening.unlink();
+    this.#listening.close();
+  }
+}
+
+const DEFAULT_PACKAGE_BYTES = 2 * 1024 * 1024;
+const DEFAULT_MESSAGE_BYTES = 64 * 1024 * 1024;
+
+export function makeChannel(
+  ipcType: IpcType,
+  workerNum: number,
+  key: number,
+  settings: PoolSettings,
+  listening: ListeningSocket | null,
+): PoolChannel {
+  switch (ipcType) {
+    case IPC_UNIXSOCK:
+      return new UnixSocketChannel(workerNum, settings.maxPackageSize ?? DEFAULT_MESSAGE_BYTES);
+    case IPC_MSGQUEUE:
+      return new QueueChannel(key);
+    case IPC_SOCKET:
+      if (listening === null) {
+        throw new PreforkError(
+          'ERR_POOL_NOT_LISTENING',
+          'a pool of IPC_SOCKET needs listen() before start()',
+        );
+      }
+      return new SocketChannel(
+        listening,
+        settings,
+        settings.maxPackageSize ?? DEFAULT_PACKAGE_BYTES,
+      );
+    default:
+      return new BareChannel();
+  }
+}
+
+export function wrongType(message: string): PreforkError {
+  return new PreforkError('ERR_POOL_IPC_TYPE', message);
+}

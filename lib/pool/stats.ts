@@ -1,0 +1,108 @@
+/** What a pool tells of itself. */
+import { readFileSync } from 'node:fs';
+import type { PoolChannel } from './pool-channel';
+import { STAGE_NAMES, STAGE_READY, type WorkerTable } from './worker-table';
+
+export type WorkerStage = 'none' | 'starting' | 'idle' | 'busy' | 'draining' | 'detached';
+
+export interface WorkerStats {
+  id: number;
+  /** Null while none runs, say between two starts. */
+  pid: number | null;
+  stage: WorkerStage;
+  generation: number;
+  restarts: number;
+  /** Messages whose callbacks have ended, of this process. */
+  requests: number;
+  /** Callbacks that run at this moment. */
+  running: number;
+  /** Part of its life that it was busy, in ms. */
+  busyTimeMs: number;
+  uptimeMs: number;
+  /** Messages sent to it that it has not taken. */
+  queued: number;
+  /** Resident memory, in bytes: all of it, and with pages shared by n processes counted as 1/n. */
+  rssBytes: number;
+  pssBytes: number;
+}
+
+export interface PoolStats {
+  masterPid: number;
+  generation: number;
+  workers: WorkerStats[];
+  total: {
+    workers: number;
+    idle: number;
+    requests: number;
+    restarts: number;
+    queued: number;
+    rssBytes: number;
+    pssBytes: number;
+  };
+}
+
+export function poolStats(
+  masterPid: number,
+  generation: number,
+  table: WorkerTable,
+  channel: PoolChannel,
+  size: number,
+): PoolStats {
+  const workers = Array.from({ length: size }, (_, id) => workerStats(table, id));
+  const sum = (field: 'requests' | 'restarts' | 'queued' | 'rssBytes' | 'pssBytes'): number =>
+    workers.reduce((total, worker) => total + worker[field], 0);
+  return {
+    masterPid,
+    generation,
+    workers,
+    total: {
+      workers: workers.filter(({ pid }) => pid !== null).length,
+      idle: workers.filter(({ stage }) => stage === 'idle').length,
+      requests: sum('requests'),
+      restarts: sum('restarts'),
+      queued: channel.queued() ?? sum('queued'),
+      rssBytes: sum('rssBytes'),
+      pssBytes: sum('pssBytes'),
+    },
+  };
+}
+
+function workerStats(table: WorkerTable, id: number): WorkerStats {
+  const row = table.current(id);
+  const pid = row === null || row.pid === 0 ? null : row.pid;
+  const now = Date.now();
+  const busyNow = row !== null && row.busySince > 0 ? now - row.busySince : 0;
+  return {
+    id,
+    pid,
+    stage: stageOf(row?.stage ?? 0, row?.busy ?? 0),
+    generation: row?.generation ?? 0,
+    restarts: table.restarts(id),
+    requests: row?.handled ?? 0,
+    running: row?.busy ?? 0,
+    busyTimeMs: (row?.busyTime ?? 0) + busyNow,
+    uptimeMs: pid === null ? 0 : now - (row?.startedAt ?? now),
+    queued: table.queued(id),
+    ...memoryOf(pid),
+  };
+}
+
+function stageOf(stage: number, busy: number): WorkerStage {
+  if (stage === STAGE_READY) return busy > 0 ? 'busy' : 'idle';
+  return STAGE_NAMES[stage] as Exclude<(typeof STAGE_NAMES)[number], 'ready'>;
+}
+
+/** proc_pid_smaps(5): "Rss: 1234 kB". */
+function memoryOf(pid: number | null): { rssBytes: number; pssBytes: number } {
+  try {
+    const text = pid === null ? '' : readFileSync(`/proc/${String(pid)}/smaps_rollup`, 'utf8');
+    return { rssBytes: kilobytes(text, 'Rss') * 1024, pssBytes: kilobytes(text, 'Pss') * 1024 };
+  } catch {
+    // It has ended meanwhile, or belongs to another user now.
+    return { rssBytes: 0, pssBytes: 0 };
+  }
+}
+
+function kilobytes(text: string, name: string): number {
+  return Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? 0);
+}

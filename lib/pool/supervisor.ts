@@ -1,0 +1,321 @@
+/**
+ * Keeps groups of worker processes as they shall be. Signals, exits and messages of workers only change
+ * the state and ask for a tick; one tick compares, acts and sets the timer for the next deadline:
+ *
+ *   event -> state -> tick: reconcile() -> start / terminate / kill -> timer
+ *
+ * The parent owns termination: SIGTERM, then `maxWaitTime`, then SIGKILL. It never relies on an answer.
+ */
+import type { ExitStatus } from '../process/children';
+import { sendSignal } from '../process/signals';
+import {
+  instancesOf,
+  isEmpty,
+  isReplaced,
+  reconcile,
+  type Action,
+  type GroupState,
+  type Instance,
+  type Slot,
+} from './reconcile';
+import { decideRestart, type RestartPolicy } from './restart-policy';
+
+/** What a group does with its workers; the supervisor decides when. */
+export interface WorkerGroup {
+  readonly name: string;
+  readonly size: number;
+  /** Forks the worker of a slot. Never returns in the child. */
+  start(slotId: number, generation: number): StartedWorker;
+  /** A worker has ended: `expected` when the supervisor had asked for it. */
+  ended(slotId: number, pid: number, status: ExitStatus, expected: boolean): void;
+  /** Whether the worker with this pid has done work. */
+  provedItself(pid: number): boolean;
+  /** A slot's workers die young again and again; or, with `why`, cannot be forked. */
+  degraded(slotId: number, failures: number, why?: Error): void;
+}
+
+export interface StartedWorker {
+  pid: number;
+  ended: Promise<ExitStatus>;
+}
+
+export interface SupervisorOptions {
+  /** From SIGTERM to SIGKILL, in ms; 0: no SIGKILL. */
+  maxWaitTime: number;
+  restart: RestartPolicy;
+  /** Reload by starting the successor first. */
+  startFirst: boolean;
+}
+
+/** What a reload did. */
+export interface ReloadReport {
+  generation: number;
+  /** Workers that were replaced. */
+  replaced: number;
+  /** Of these, workers that had to be killed after `maxWaitTime`. */
+  killed: number;
+  durationMs: number;
+}
+
+interface Supervised {
+  group: WorkerGroup;
+  state: GroupState;
+  failures: number[];
+  reload: Reload | null;
+}
+
+interface Reload {
+  startedAt: number;
+  replaced: number;
+  killed: number;
+  promise: Promise<ReloadReport>;
+  resolve: (report: ReloadReport) => void;
+}
+
+export class Supervisor {
+  readonly #options: SupervisorOptions;
+  readonly #groups: Supervised[];
+  #timer: NodeJS.Timeout | null = null;
+  #tickQueued = false;
+  #whenStopped: (() => void) | null = null;
+  #stopping = false;
+  #starting = false;
+
+  constructor(groups: WorkerGroup[], options: SupervisorOptions) {
+    this.#options = options;
+    this.#groups = groups.map((group) => supervise(group, options.startFirst));
+  }
+
+  /** @throws what the first forks throw: later failures are retried and told by `degraded` */
+  start(): void {
+    this.#starting = true;
+    this.#tick();
+    this.#starting = false;
+  }
+
+  /** Terminates the groups one after the other, in their order. Resolves when all processes are gone. */
+  stop(): Promise<void> {
+    this.#stopping = true;
+    const stopped = new Promise<void>((resolve) => {
+      this.#whenStopped = resolve;
+    });
+    this.#requestTick();
+    return stopped;
+  }
+
+  /** Replaces every worker of a group. A second call during a reload joins it. */
+  reload(name: string): Promise<ReloadReport> {
+    const supervised = this.#named(name);
+    if (supervised.reload !== null) return supervised.reload.promise;
+    let resolve!: (report: ReloadReport) => void;
+    const promise = new Promise<ReloadReport>((settle) => {
+      resolve = settle;
+    });
+    supervised.reload = { startedAt: Date.now(), replaced: 0, killed: 0, promise, resolve };
+    supervised.state.generation++;
+    this.#requestTick();
+    return promise;
+  }
+
+  /** The worker with this pid serves. */
+  markReady(pid: number): void {
+    const found = this.#find(pid);
+    if (found?.instance.stage !== 'starting') return;
+    found.instance.stage = 'ready';
+    this.#requestTick();
+  }
+
+  /** The worker with this pid goes on by itself; its slot gets a new one. */
+  detach(pid: number): void {
+    const found = this.#find(pid);
+    if (found === null || found.slot.current !== found.instance) return;
+    found.instance.detached = true;
+    found.instance.killAt = Infinity;
+    retireCurrent(found.slot);
+    this.#requestTick();
+  }
+
+  /** What is known of a group's processes, for statistics. */
+  state(name: string): GroupState {
+    return this.#named(name).state;
+  }
+
+  /** Ends in a row that made a slot wait. */
+  failures(name: string, slotId: number): number {
+    return this.#named(name).failures[slotId] ?? 0;
+  }
+
+  #requestTick(): void {
+    if (this.#tickQueued) return;
+    this.#tickQueued = true;
+    queueMicrotask(() => {
+      this.#tickQueued = false;
+      this.#tick();
+    });
+  }
+
+  #tick(): void {
+    const now = Date.now();
+    if (this.#stopping) this.#stopNextGroup();
+    let wakeAt = Infinity;
+    for (const supervised of this.#groups) {
+      const decision = reconcile(supervised.state, now);
+      for (const action of decision.actions) this.#act(supervised, action, now);
+      this.#settleReload(supervised, now);
+      wakeAt = Math.min(wakeAt, reconcile(supervised.state, now).wakeAt);
+    }
+    this.#setTimer(wakeAt, now);
+    if (this.#stopping && this.#groups.every(({ state }) => isEmpty(state))) this.#finish();
+  }
+
+  #stopNextGroup(): void {
+    for (const { state } of this.#groups) {
+      state.stopping = true;
+      if (!isEmpty(state)) return;
+    }
+  }
+
+  #finish(): void {
+    this.#setTimer(Infinity, 0);
+    this.#whenStopped?.();
+    this.#whenStopped = null;
+  }
+
+  #setTimer(wakeAt: number, now: number): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    if (wakeAt === Infinity) return;
+    this.#timer = setTimeout(() => {
+      this.#tick();
+    }, wakeAt - now);
+  }
+
+  #act(supervised: Supervised, action: Action, now: number): void {
+    switch (action.kind) {
+      case 'start':
+        this.#start(supervised, action.slot, now);
+        return;
+      case 'succeed':
+        retireCurrent(action.slot);
+        this.#start(supervised, action.slot, now);
+        return;
+      case 'terminate':
+        this.#terminate(action.instance, now);
+        return;
+      case 'kill':
+        action.instance.killAt = Infinity;
+        if (supervised.reload !== null) supervised.reload.killed++;
+        sendSignal(action.instance.pid, 'SIGKILL');
+    }
+  }
+
+  #start(supervised: Supervised, slot: Slot, now: number): void {
+    const { group, state } = supervised;
+    let worker: StartedWorker;
+    try {
+      worker = group.start(slot.id, state.generation);
+    } catch (error) {
+      if (this.#starting) throw error;
+      // The machine is short of something, or a Worker thread runs: try again later.
+      this.#putOff(supervised, slot, { code: 1, signal: 0, uptimeMs: 0, provedItself: false });
+      group.degraded(slot.id, supervised.failures[slot.id] ?? 0, error as Error);
+      return;
+    }
+    slot.current = {
+      pid: worker.pid,
+      generation: state.generation,
+      stage: 'starting',
+      startedAt: now,
+      killAt: Infinity,
+      detached: false,
+    };
+    void worker.ended.then((status) => {
+      this.#onEnd(supervised, slot, status);
+    });
+  }
+
+  #terminate(instance: Instance, now: number): void {
+    instance.stage = 'draining';
+    if (this.#options.maxWaitTime > 0) instance.killAt = now + this.#options.maxWaitTime;
+    sendSignal(instance.pid, 'SIGTERM');
+  }
+
+  #onEnd(supervised: Supervised, slot: Slot, status: ExitStatus): void {
+    const instance = instancesOf(slot).find(({ pid }) => pid === status.pid);
+    if (instance === undefined) return;
+    const expected = instance.stage === 'draining' || instance.detached;
+    if (slot.current === instance) {
+      slot.current = null;
+      slot.startAt = 0;
+      if (!expected) this.#putOff(supervised, slot, this.#endOf(supervised, instance, status));
+    } else {
+      slot.retired = slot.retired.filter((other) => other !== instance);
+    }
+    if (instance.generation < supervised.state.generation && supervised.reload !== null) {
+      supervised.reload.replaced++;
+    }
+    supervised.group.ended(slot.id, status.pid, status, expected);
+    this.#requestTick();
+  }
+
+  #endOf(supervised: Supervised, instance: Instance, status: ExitStatus) {
+    return {
+      code: status.code,
+      signal: status.signal,
+      uptimeMs: Date.now() - instance.startedAt,
+      provedItself: supervised.group.provedItself(instance.pid),
+    };
+  }
+
+  #putOff(supervised: Supervised, slot: Slot, end: Parameters<typeof decideRestart>[2]): void {
+    const before = supervised.failures[slot.id] ?? 0;
+    const decision = decideRestart(this.#options.restart, before, end, Math.random);
+    supervised.failures[slot.id] = decision.failures;
+    slot.startAt = decision.delay === 0 ? 0 : Date.now() + decision.delay;
+    if (decision.degraded) supervised.group.degraded(slot.id, decision.failures);
+  }
+
+  #settleReload(supervised: Supervised, now: number): void {
+    const { reload, state } = supervised;
+    const over = state.stopping ? isEmpty(state) : isReplaced(state, now);
+    if (reload === null || !over) return;
+    supervised.reload = null;
+    reload.resolve({
+      generation: state.generation,
+      replaced: reload.replaced,
+      killed: reload.killed,
+      durationMs: now - reload.startedAt,
+    });
+  }
+
+  #find(pid: number): { slot: Slot; instance: Instance } | null {
+    for (const { state } of this.#groups) {
+      for (const slot of state.slots) {
+        const instance = instancesOf(slot).find((other) => other.pid === pid);
+        if (instance !== undefined) return { slot, instance };
+      }
+    }
+    return null;
+  }
+
+  #named(name: string): Supervised {
+    const found = this.#groups.find(({ group }) => group.name === name);
+    if (found === undefined) throw new RangeError(`no worker group is called ${name}`);
+    return found;
+  }
+}
+
+function supervise(group: WorkerGroup, startFirst: boolean): Supervised {
+  const slots = Array.from({ length: group.size }, (_, id): Slot => {
+    return { id, current: null, retired: [], startAt: 0 };
+  });
+  const state = { slots, generation: 0, stopping: false, startFirst };
+  return { group, state, failures: slots.map(() => 0), reload: null };
+}
+
+function retireCurrent(slot: Slot): void {
+  if (slot.current === null) return;
+  slot.retired.push(slot.current);
+  slot.current = null;
+  slot.startAt = 0;
+}

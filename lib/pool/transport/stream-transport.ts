@@ -1,0 +1,48 @@
+/** Feeds a worker with the requests of IPC_SOCKET: see stream-socket.ts for the connections. */
+import type { AsyncLocalStorage } from 'node:async_hooks';
+import type { ListeningSocket } from '../../ipc/listening-socket';
+import { StreamRequests, type StreamRequestsOptions } from './stream-socket';
+import type { Intake, WorkerTransport } from './transport';
+
+type Limits = Pick<StreamRequestsOptions, 'concurrency' | 'maxPackageSize' | 'frameTimeout'>;
+
+export class StreamTransport implements WorkerTransport {
+  readonly #listening: ListeningSocket;
+  readonly #reply: AsyncLocalStorage<Buffer[]>;
+  readonly #limits: Limits;
+  #requests: StreamRequests | null = null;
+
+  /** @param reply - holds the pieces that write() adds while a callback runs */
+  constructor(listening: ListeningSocket, reply: AsyncLocalStorage<Buffer[]>, limits: Limits) {
+    this.#listening = listening;
+    this.#reply = reply;
+    this.#limits = limits;
+  }
+
+  start(intake: Intake): void {
+    this.#requests = new StreamRequests(this.#listening, {
+      ...this.#limits,
+      onTaken: () => {
+        intake.taking();
+      },
+      onRequest: async (data) => {
+        const pieces: Buffer[] = [];
+        await this.#reply.run(pieces, () => intake.handle(data));
+        return pieces;
+      },
+      // As from any callback: the worker ends unless somebody catches it.
+      onError: (error) => {
+        void Promise.reject(error as Error);
+      },
+    });
+    this.#requests.start();
+  }
+
+  resume(): void {
+    // It counts its slots itself.
+  }
+
+  async stop(): Promise<void> {
+    await this.#requests?.stop();
+  }
+}
