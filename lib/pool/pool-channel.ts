@@ -23,63 +23,32 @@ export const IPC_SOCKET = 3;
 export type IpcType =
   typeof IPC_NONE | typeof IPC_UNIXSOCK | typeof IPC_MSGQUEUE | typeof IPC_SOCKET;
 
+/** What a channel can do; what it does not define, pools of its type do not offer. */
 export interface PoolChannel {
-  /** In a worker: what feeds its `message` callback; null when there is nothing. */
-  transport(workerId: number): WorkerTransport | null;
+  /** In a worker: what feeds its `message` callback. */
+  transport?(workerId: number): WorkerTransport;
   /** False when the worker's pipe was full for `timeoutMs`. */
-  send(data: Buffer, workerId: number, timeoutMs: number): boolean;
-  sendAsync(data: Buffer, workerId: number, signal?: AbortSignal): Promise<void>;
+  send?(data: Buffer, workerId: number, timeoutMs: number): boolean;
+  sendAsync?(data: Buffer, workerId: number, signal?: AbortSignal): Promise<void>;
   /** Adds to the reply of the request that is being handled. */
-  write(data: Buffer): void;
+  write?(data: Buffer): void;
   /** Gives a worker's Process what belongs to it. */
-  equip(worker: WorkerProcess): void;
-  /** Messages that wait for any worker; null where only each worker's own are known. */
-  queued(): number | null;
+  equip?(worker: WorkerProcess): void;
+  /** Messages that wait for any worker. */
+  queued?(): number;
   /** Only the workers' own pipes are left to close. */
-  close(): void;
-}
-
-/** What most channels do not offer. */
-class BareChannel implements PoolChannel {
-  transport(_workerId: number): WorkerTransport | null {
-    return null;
-  }
-
-  send(_data: Buffer, _workerId: number, _timeoutMs: number): boolean {
-    throw wrongType('sendMessage() needs a pool of IPC_UNIXSOCK');
-  }
-
-  sendAsync(_data: Buffer, _workerId: number, _signal?: AbortSignal): Promise<void> {
-    throw wrongType('sendMessageAsync() needs a pool of IPC_UNIXSOCK');
-  }
-
-  write(_data: Buffer): void {
-    throw wrongType('write() needs a pool of IPC_SOCKET');
-  }
-
-  equip(_worker: WorkerProcess): void {
-    // Its pipe is all it has.
-  }
-
-  queued(): number | null {
-    return null;
-  }
-
-  close(): void {
-    // Nothing was opened.
-  }
+  close?(): void;
 }
 
 /** IPC_UNIXSOCK: a packet socket for each worker id, which everybody may write to. */
-class UnixSocketChannel extends BareChannel {
+class UnixSocketChannel implements PoolChannel {
   readonly #pairs: PacketPair[];
 
   constructor(workerNum: number, maxBytes: number) {
-    super();
     this.#pairs = Array.from({ length: workerNum }, () => new PacketPair(maxBytes));
   }
 
-  override transport(workerId: number): WorkerTransport {
+  transport(workerId: number): WorkerTransport {
     const { reader } = this.#pair(workerId);
     return new PulledMessages({
       receive: () => reader.receive()?.data ?? null,
@@ -89,15 +58,15 @@ class UnixSocketChannel extends BareChannel {
     });
   }
 
-  override send(data: Buffer, workerId: number, timeoutMs: number): boolean {
+  send(data: Buffer, workerId: number, timeoutMs: number): boolean {
     return this.#pair(workerId).writer.send(data, {}, timeoutMs);
   }
 
-  override sendAsync(data: Buffer, workerId: number, signal?: AbortSignal): Promise<void> {
+  sendAsync(data: Buffer, workerId: number, signal?: AbortSignal): Promise<void> {
     return this.#pair(workerId).writer.sendAsync(data, {}, signal);
   }
 
-  override close(): void {
+  close(): void {
     for (const pair of this.#pairs) pair.close();
   }
 
@@ -107,20 +76,19 @@ class UnixSocketChannel extends BareChannel {
 }
 
 /** IPC_MSGQUEUE: one POSIX queue, for which all workers compete; other programs may write to it. */
-class QueueChannel extends BareChannel {
+class QueueChannel implements PoolChannel {
   readonly #queue: MessageQueue;
   readonly #key: number;
 
   /** @param key - 0: a queue of this pool alone; its name is gone before anybody else can open it */
   constructor(key: number) {
-    super();
     const isPrivate = key === 0;
     this.#key = isPrivate ? (0xf0000000 | process.pid) >>> 0 : key;
     this.#queue = new MessageQueue(queueName(this.#key, QUEUE_BALANCE, 0), 0);
     if (isPrivate) this.#queue.unlink();
   }
 
-  override transport(): WorkerTransport {
+  transport(): WorkerTransport {
     const queue = this.#queue;
     return new PulledMessages({
       receive: () => queue.pop(undefined, false),
@@ -130,21 +98,21 @@ class QueueChannel extends BareChannel {
     });
   }
 
-  override equip(worker: WorkerProcess): void {
+  equip(worker: WorkerProcess): void {
     worker.shareQueue(this.#queue, this.#key);
   }
 
-  override queued(): number {
+  queued(): number {
     return this.#queue.status().messages;
   }
 
-  override close(): void {
+  close(): void {
     this.#queue.close();
   }
 }
 
 /** IPC_SOCKET: one listening socket, on which all workers accept. */
-class SocketChannel extends BareChannel {
+class SocketChannel implements PoolChannel {
   readonly #listening: ListeningSocket;
   readonly #settings: PoolSettings;
   readonly #maxBytes: number;
@@ -152,13 +120,12 @@ class SocketChannel extends BareChannel {
   readonly #reply = new AsyncLocalStorage<Buffer[]>();
 
   constructor(listening: ListeningSocket, settings: PoolSettings, maxBytes: number) {
-    super();
     this.#listening = listening;
     this.#settings = settings;
     this.#maxBytes = maxBytes;
   }
 
-  override transport(): WorkerTransport {
+  transport(): WorkerTransport {
     const { concurrency, frameTimeout } = this.#settings;
     return new StreamTransport(this.#listening, this.#reply, {
       concurrency,
@@ -167,7 +134,7 @@ class SocketChannel extends BareChannel {
     });
   }
 
-  override write(data: Buffer): void {
+  write(data: Buffer): void {
     const reply = this.#reply.getStore();
     if (reply === undefined) {
       throw new PreforkError(
@@ -179,7 +146,7 @@ class SocketChannel extends BareChannel {
     reply.push(Buffer.from(data));
   }
 
-  override close(): void {
+  close(): void {
     this.#listening.unlink();
     this.#listening.close();
   }
@@ -213,7 +180,7 @@ export function makeChannel(
         settings.maxPackageSize ?? DEFAULT_PACKAGE_BYTES,
       );
     default:
-      return new BareChannel();
+      return {};
   }
 }
 

@@ -171,7 +171,7 @@ export class PoolMaster implements WorkerGroup {
       : null;
     const pair = this.#pipes[id] as PipePair;
     const worker = new WorkerProcess(id, this.table, pair, send, () => undefined);
-    channel.equip(worker);
+    channel.equip?.(worker);
     return worker;
   }
 
@@ -185,7 +185,7 @@ export class PoolMaster implements WorkerGroup {
       table: this.table,
       settings,
       callbacks,
-      makeTransport: callbacks.has('message') ? () => channel.transport(id) : null,
+      makeTransport: callbacks.has('message') ? () => channel.transport?.(id) ?? null : null,
       tellMaster: (what) => {
         this.#tellMaster(what === 'ready' ? READY : DETACHED);
       },

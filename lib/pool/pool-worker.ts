@@ -15,6 +15,7 @@ import type { PoolSettings } from './pool-options';
 import { dropPrivileges } from './privileges';
 import type { ProcessPool } from './process-pool';
 import type { Intake, WorkerTransport } from './transport/transport';
+import { leaveUnhandled } from './unhandled';
 import {
   STAGE_DETACHED,
   STAGE_DRAINING,
@@ -143,8 +144,7 @@ export class PoolWorker implements Intake {
     try {
       await result;
     } catch (error) {
-      // As above: out of here, so that Node treats it as any unhandled rejection.
-      void Promise.reject(error as Error);
+      leaveUnhandled(error);
       await new Promise(setImmediate);
     }
     this.#done();

@@ -41,8 +41,14 @@ export function dropPrivileges({ user, group, chroot }: Privileges): void {
   }
   const identity = user === undefined ? null : identify(user, group);
   const gid = identity?.gid ?? (group === undefined ? null : groupId(group));
-  if (gid !== null) step('setgroups', () => setGroups(identity?.name ?? null, gid));
-  if (chroot !== undefined) step(`chroot to ${chroot}`, () => binding.chroot(chroot));
+  if (gid !== null)
+    step('setgroups', () => {
+      setGroups(identity?.name ?? null, gid);
+    });
+  if (chroot !== undefined)
+    step(`chroot to ${chroot}`, () => {
+      binding.chroot(chroot);
+    });
   if (gid !== null) step(`setgid to ${String(gid)}`, () => process.setgid?.(gid));
   if (identity !== null) dropUser(identity.uid);
   binding.setParentDeathSignal(DEATH_SIGNAL);

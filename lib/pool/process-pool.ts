@@ -241,6 +241,7 @@ export class ProcessPool {
    */
   sendMessage(data: string | Uint8Array, workerId: number): boolean {
     const { channel, master } = this.#parts(workerId);
+    if (channel.send === undefined) throw wrongType('sendMessage() needs a pool of IPC_UNIXSOCK');
     const bytes = checkData(data);
     master.table.countSent(workerId, 1);
     let sent = false;
@@ -259,6 +260,9 @@ export class ProcessPool {
     { signal }: AsyncOptions = {},
   ): Promise<void> {
     const { channel, master } = this.#parts(workerId);
+    if (channel.sendAsync === undefined) {
+      throw wrongType('sendMessageAsync() needs a pool of IPC_UNIXSOCK');
+    }
     await channel.sendAsync(checkData(data), workerId, signal);
     master.table.countSent(workerId, 1);
   }
@@ -270,8 +274,9 @@ export class ProcessPool {
    * @throws PreforkError ERR_POOL_IPC_TYPE, ERR_POOL_NO_REQUEST, ERR_EMPTY_DATA
    */
   write(data: string | Uint8Array): boolean {
-    if (this.#channel === null) this.#runningMaster();
-    else this.#channel.write(checkData(data));
+    const { channel } = this.#parts(0);
+    if (channel.write === undefined) throw wrongType('write() needs a pool of IPC_SOCKET');
+    channel.write(checkData(data));
     return true;
   }
 
@@ -329,7 +334,7 @@ export class ProcessPool {
   async #end(master: PoolMaster): Promise<void> {
     await master.stop();
     this.#signals?.release();
-    this.#channel?.close();
+    this.#channel?.close?.();
     this.#listening = null;
     this.#channel = null;
     this.#master = null;

@@ -106,7 +106,7 @@ function rollingReplace(group: GroupState, now: number): Action[] {
   const slot = group.slots.find(
     ({ current }) => current !== null && current.generation < group.generation,
   );
-  if (slot?.current == null) return [];
+  if (slot === undefined || slot.current === null) return [];
   if (group.startFirst) return [{ kind: 'succeed', slot }];
   return [{ kind: 'terminate', instance: slot.current }];
 }

@@ -60,7 +60,7 @@ export function poolStats(
       idle: workers.filter(({ stage }) => stage === 'idle').length,
       requests: sum('requests'),
       restarts: sum('restarts'),
-      queued: channel.queued() ?? sum('queued'),
+      queued: channel.queued?.() ?? sum('queued'),
       rssBytes: sum('rssBytes'),
       pssBytes: sum('pssBytes'),
     },

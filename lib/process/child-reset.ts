@@ -47,6 +47,9 @@ export function resetChild(internals: NodeInternals, mathRandomPlace: number): v
   internals.clearAsyncIdStack();
 }
 
+/** What `process` and an EventEmitter have in common. */
+type ListenerOwner = Pick<EventEmitter, 'eventNames' | 'removeAllListeners'>;
+
 /**
  * Runs the reset on empty stand-ins, in the parent, once: V8 compiles a function at its first call, and
  * every child would compile them anew, which is a third of its way to the callback.
@@ -117,7 +120,7 @@ function clearList(list: TimerList): void {
   for (const timer of timers) clearTimeout(timer as unknown as NodeJS.Timeout);
 }
 
-function removeParentListeners(emitter: EventEmitter): void {
+function removeParentListeners(emitter: ListenerOwner): void {
   for (const event of emitter.eventNames()) {
     if (typeof event !== 'string') continue;
     if (event in constants.signals || PARENT_EVENTS.has(event)) emitter.removeAllListeners(event);

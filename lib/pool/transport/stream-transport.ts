@@ -1,6 +1,7 @@
 /** Feeds a worker with the requests of IPC_SOCKET: see stream-socket.ts for the connections. */
 import type { AsyncLocalStorage } from 'node:async_hooks';
 import type { ListeningSocket } from '../../ipc/listening-socket';
+import { leaveUnhandled } from '../unhandled';
 import { StreamRequests, type StreamRequestsOptions } from './stream-socket';
 import type { Intake, WorkerTransport } from './transport';
 
@@ -31,9 +32,7 @@ export class StreamTransport implements WorkerTransport {
         return pieces;
       },
       // As from any callback: the worker ends unless somebody catches it.
-      onError: (error) => {
-        void Promise.reject(error as Error);
-      },
+      onError: leaveUnhandled,
     });
     this.#requests.start();
   }
