@@ -21,6 +21,9 @@ const EXIT_SOFTWARE = 70;
 
 const TESTED_LINES = [20, 22, 24, 26];
 
+/** From here on a fork survives a running CPU profiler. */
+const PROFILER_SAFE_LINE = 24;
+
 /** What V8 must not do in a process that has no background threads. */
 const SYNCHRONOUS_COMPILATION =
   '--no-concurrent-recompilation --no-concurrent-osr --no-concurrent-sparkplug ' +
@@ -133,12 +136,19 @@ function checkForkIsSafe(strict: boolean): void {
     );
   }
   warnOfUntestedNode();
-  const { workers, foreign } = takeCensus();
+  const { workers, profiler, foreign } = takeCensus();
   if (workers.length > 0) {
     throw new PreforkError(
       'ERR_UNSAFE_FORK',
       `cannot fork while Worker threads run (${workers.join(', ')}): they would be lost in the ` +
         'child, with every lock they hold. End them first, or start them after the fork',
+    );
+  }
+  if (profiler && nodeLine() < PROFILER_SAFE_LINE) {
+    throw new PreforkError(
+      'ERR_UNSAFE_FORK',
+      'cannot fork while the CPU profiler runs (--cpu-prof, inspector): on this Node a child waits ' +
+        'for its thread for ever. Stop it first, start it in the child, or use Node 24',
     );
   }
   if (foreign.length > 0) reportForeignThreads(foreign, strict);
@@ -153,12 +163,15 @@ function reportForeignThreads(names: string[], strict: boolean): void {
 }
 
 function warnOfUntestedNode(): void {
-  const line = Number(process.versions.node.split('.')[0]);
-  if (TESTED_LINES.includes(line)) return;
+  if (TESTED_LINES.includes(nodeLine())) return;
   warnOnce(
     'PREFORK_UNTESTED_NODE',
     `prefork is tested on Node ${TESTED_LINES.join(', ')}, this is ${process.version}`,
   );
+}
+
+function nodeLine(): number {
+  return Number(process.versions.node.split('.')[0]);
 }
 
 function adjustToMissingThreads(): void {

@@ -22,6 +22,9 @@ const OWN_NAMES = new Set([
 
 const WORKER_NAMES = new Set(['WorkerThread', 'node-WorkerThre']);
 
+/** The thread of the CPU profiler: on Node 20 and 22 a child waits for it for ever. */
+const PROFILER_NAME = 'v8:ProfEvntProc';
+
 const DEFAULT_POOL_THREADS = 4;
 const MOST_POOL_THREADS = 1024;
 
@@ -31,6 +34,8 @@ const SIGNAL_THREADS = 1;
 export interface Census {
   /** Live `Worker` threads, by number or, where only the kernel tells, by thread name. */
   workers: string[];
+  /** Whether the CPU profiler runs. */
+  profiler: boolean;
   /** Names of threads that are neither Node's nor a Worker's. */
   foreign: string[];
 }
@@ -43,12 +48,12 @@ process.on('worker', (worker) => {
 });
 
 let lastCount = -1;
-let lastCensus: Census = { workers: [], foreign: [] };
+let lastCensus: Census = { workers: [], profiler: false, foreign: [] };
 
 /** Cheap as long as the number of threads stays the same. */
 export function takeCensus(): Census {
   const workers = [...liveWorkers].map((worker) => `Worker ${String(worker.threadId)}`);
-  if (workers.length > 0) return { workers, foreign: [] };
+  if (workers.length > 0) return { workers, profiler: false, foreign: [] };
   const count = threadCount();
   if (count !== lastCount) {
     lastCensus = countThreads(threadNames());
@@ -94,7 +99,8 @@ function countThreads(names: string[]): Census {
   const known = names.length - workers.length - rest.length;
   const excess = unnamed.slice(0, excessOf(unnamed.length, known));
   if (excess.length > 0) workers.push(...reportedWorkers(excess));
-  return { workers, foreign: [...named, ...excess.slice(workers.length)] };
+  const foreign = [...named, ...excess.slice(workers.length)];
+  return { workers, profiler: foreign.includes(PROFILER_NAME), foreign };
 }
 
 /** How many unnamed threads are more than Node has: V8's, and libuv's pool once it was used. */

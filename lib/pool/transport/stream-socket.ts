@@ -51,7 +51,7 @@ const DEFAULT_PACKAGE_BYTES = 2 * 1024 * 1024;
 const DEFAULT_FRAME_TIMEOUT = 10_000;
 
 /** A frame comes with the connection, as a rule. A client that takes longer does not hold a slot. */
-const PATIENCE_MS = 50;
+const PATIENCE_MS = 20;
 
 /** Connections beside those with a slot: slow, ready and lingering ones. */
 const MAX_WITHOUT_SLOT = 256;
