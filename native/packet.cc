@@ -139,6 +139,7 @@ int FramesWithRoomForFds(int fd, int wanted) {
   const int spare = fcntl(fd, F_DUPFD_CLOEXEC, 0);
   if (spare < 0) return 0;
   close(spare);
+  if (wanted == 1) return 1;
   rlimit limit;
   const bool tight = getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
                      static_cast<rlim_t>(spare) + static_cast<rlim_t>(wanted) > limit.rlim_cur;

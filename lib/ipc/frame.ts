@@ -20,7 +20,10 @@ export const INLINE = 0;
 export const MEMFD = 1;
 
 export const HEADER_BYTES = 16;
-/** The longest frame. Beyond it a memfd is faster than two copies through the socket. */
+/**
+ * The longest frame. Not for speed: up to 200 KB, all that a usual send buffer takes, a memfd was 2 to 5
+ * times slower. It leaves room for at least 6 messages in a full pipe, and 4 MiB are enough for a batch.
+ */
 export const MAX_FRAME_BYTES = 65536;
 
 /** One byte of ballast stands for this many of the message. */

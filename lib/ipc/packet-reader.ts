@@ -99,8 +99,8 @@ export class PacketReader extends PacketEnd {
   }
 
   /** Resolves when something can be received; rejects with the reason of an aborted `signal`. */
-  readable(signal?: AbortSignal): Promise<void> {
-    return this.watcher().readable(signal);
+  async readable(signal?: AbortSignal): Promise<void> {
+    await this.watcher().readable(signal);
   }
 
   #receiveFrames(most: number): number {

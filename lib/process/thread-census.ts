@@ -9,6 +9,9 @@ import { binding } from '../binding';
 
 const TASKS = '/proc/self/task';
 
+/** The threads of libuv's pool come in addition to those that Node always has. */
+const POOL_NAME = 'libuv-worker';
+
 /** Names that Node, V8 and libuv give their threads; Node 20 names none of them. */
 const OWN_NAMES = new Set([
   'V8Worker',
@@ -16,7 +19,7 @@ const OWN_NAMES = new Set([
   'DelayedTaskSche',
   'SignalInspector',
   'InspectorIo',
-  'libuv-worker',
+  POOL_NAME,
   'prefork-v8',
 ]);
 
@@ -96,7 +99,7 @@ function countThreads(names: string[]): Census {
   const rest = names.filter((name) => !OWN_NAMES.has(name) && !WORKER_NAMES.has(name));
   const unnamed = rest.filter((name) => mainThreadNames().has(name));
   const named = rest.filter((name) => !mainThreadNames().has(name));
-  const known = names.length - workers.length - rest.length;
+  const known = names.filter((name) => OWN_NAMES.has(name) && name !== POOL_NAME).length;
   const excess = unnamed.slice(0, excessOf(unnamed.length, known));
   if (excess.length > 0) workers.push(...reportedWorkers(excess));
   const foreign = [...named, ...excess.slice(workers.length)];

@@ -43,7 +43,12 @@ describe('daemon', () => {
   });
 
   it('keeps timers, immediates and ticks', async () => {
-    expect(await resultOf(DAEMON, ['timers'])).to.deep.equal([true, true, true, true]);
+    expect(await resultOf(DAEMON, ['timers'])).to.deep.equal([
+      'immediate',
+      'interval',
+      'tick',
+      'timeout',
+    ]);
   });
 
   it('keeps a listening server', async () => {

@@ -15,6 +15,7 @@ const guarantees: [name: string, title: string, answer: unknown][] = [
   ['dns', 'dns.lookup', [true, '127.0.0.1']],
   ['zlib', 'zlib calls and pipelines', [1_000_000, 'b']],
   ['crypto', 'crypto on the thread pool', [true, 16, 16, 'ba7816bf', true]],
+  ['tls-just-loaded', 'TLS, though the parent has only just loaded it', 'ECONNREFUSED'],
   ['exec', 'child_process.exec', '42'],
   ['spawn', 'child_process.spawn with pipes', ['through a program', 5]],
   ['spawn-sync', 'child_process.execFileSync', 'sync'],

@@ -33,6 +33,12 @@ export class StreamTransport implements WorkerTransport {
       },
       // As from any callback: the worker ends unless somebody catches it.
       onError: leaveUnhandled,
+      onAcceptError: (error) => {
+        process.emitWarning(`connections cannot be accepted for the moment: ${error.message}`, {
+          type: 'PreforkWarning',
+          code: 'PREFORK_ACCEPT_FAILED',
+        });
+      },
     });
     this.#requests.start();
   }
