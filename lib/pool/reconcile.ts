@@ -71,8 +71,14 @@ export function isReplaced(group: GroupState, now: number): boolean {
   return group.slots.every(
     (slot) =>
       !inTransition(slot, now) &&
+      !waitsForSuccessor(slot) &&
       (slot.current === null || slot.current.generation === group.generation),
   );
+}
+
+/** Start-first, and its successors die young: it serves on until one of them does not. */
+function waitsForSuccessor(slot: Slot): boolean {
+  return slot.startAt !== Infinity && slot.retired.some((instance) => !instance.detached);
 }
 
 export function instancesOf(slot: Slot): Instance[] {

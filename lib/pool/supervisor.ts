@@ -219,6 +219,7 @@ export class Supervisor {
       // The machine is short of something, or a Worker thread runs: try again later.
       this.#putOff(supervised, slot, { code: 1, signal: 0, uptimeMs: 0, provedItself: false });
       group.degraded(slot.id, supervised.failures[slot.id] ?? 0, error as Error);
+      this.#requestTick();
       return;
     }
     slot.current = {
