@@ -5,6 +5,7 @@ export { MessageSocket, type MessageSocketEvents } from './ipc/message-socket';
 export type { ExitStatus } from './process/children';
 export type { PipeType } from './process/constants';
 export type { DaemonOptions } from './process/daemon';
+export type { ForeignThreads } from './process/fork-guard';
 export { Process, type ProcessCallback } from './process/process';
 export type { AsyncOptions } from './process/process-channel';
 export type { Signal, SignalCallback } from './process/signals';

@@ -5,11 +5,11 @@
  * See mq_overview(7).
  */
 import { readFileSync } from 'node:fs';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { binding } from '../binding';
 import { isSystemError, PreforkError, withHint } from '../errors';
-import { FdWatcher } from './fd-watcher';
 import { generation } from './generation';
+import { OwnedFd } from './owned-fd';
+import { TurnBudget } from './turn-budget';
 
 export interface QueueStatus {
   /** Messages waiting in the queue. */
@@ -21,9 +21,6 @@ export interface QueueStatus {
 }
 
 const LIMITS = '/proc/sys/fs/mqueue/';
-
-/** Messages taken at once before others on the event loop have a turn. */
-const MESSAGES_PER_TURN = 64;
 
 function kernelLimit(name: string): number {
   return Number(readFileSync(LIMITS + name, 'utf8'));
@@ -53,14 +50,12 @@ function explain(error: unknown, capacity: number): Error {
   }
 }
 
-export class MessageQueue {
+export class MessageQueue extends OwnedFd {
   readonly name: string;
   readonly messageSize: number;
-  #fd: number;
-  #watcher: FdWatcher | null = null;
   #held: { message: Buffer; generation: number } | null = null;
   readonly #room: Buffer;
-  #popsThisTurn = 0;
+  readonly #turn = new TurnBudget();
 
   /**
    * Opens or creates the queue.
@@ -68,20 +63,16 @@ export class MessageQueue {
    * @param capacity - messages it shall hold; 0: the kernel's default, usually 10.
    */
   constructor(name: string, capacity: number) {
+    super(open(name, capacity));
     this.name = name;
-    this.#fd = open(name, capacity);
-    const [, , messageSize] = binding.mqStat(this.#fd);
+    const [, , messageSize] = binding.mqStat(this.fd);
     this.messageSize = messageSize;
     this.#room = Buffer.allocUnsafeSlow(messageSize);
   }
 
-  get closed(): boolean {
-    return this.#fd < 0;
-  }
-
   /** False when it is full and `mayBlock` is false. */
   push(data: Buffer, mayBlock: boolean): boolean {
-    const fd = this.#openFd();
+    const fd = this.openFd();
     if (data.length > this.messageSize) throw this.#tooBig(data.length);
     return binding.mqSend(fd, data, 0, data.length, mayBlock);
   }
@@ -102,7 +93,7 @@ export class MessageQueue {
 
   async pushAsync(data: Buffer, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
-    while (!this.push(data, false)) await this.#watch().writable(signal);
+    while (!this.push(data, false)) await this.watcher().writable(signal);
   }
 
   async popAsync(size?: number, signal?: AbortSignal): Promise<Buffer> {
@@ -110,41 +101,27 @@ export class MessageQueue {
     for (;;) {
       const message = this.pop(size, false);
       if (message !== null) {
-        if (++this.#popsThisTurn >= MESSAGES_PER_TURN) await this.#yieldTurn();
+        await this.#turn.spend();
         return message;
       }
-      await this.#watch().readable(signal);
-      this.#popsThisTurn = 0;
+      await this.watcher().readable(signal);
+      this.#turn.renew();
     }
   }
 
   /** Calls `listener` whenever a message is there; null stops that. */
   onReadable(listener: (() => void) | null): void {
-    this.#watch().onReadable(listener);
+    this.watcher().onReadable(listener);
   }
 
   status(): QueueStatus {
-    const [messages, maxMessages, messageSize] = binding.mqStat(this.#openFd());
+    const [messages, maxMessages, messageSize] = binding.mqStat(this.openFd());
     return { messages, maxMessages, messageSize };
-  }
-
-  /** Closes this process's descriptor; the queue stays. */
-  close(): void {
-    const fd = this.#openFd();
-    this.#fd = -1;
-    this.#watcher?.close();
-    this.#watcher = null;
-    binding.closeFd(fd);
   }
 
   /** Removes the name; the queue itself goes with the last descriptor. False when it had no name. */
   unlink(): boolean {
     return binding.mqUnlink(this.name);
-  }
-
-  async #yieldTurn(): Promise<void> {
-    this.#popsThisTurn = 0;
-    await nextTurn();
   }
 
   /** What a parent holds is the parent's: in a child it would be a second copy. */
@@ -155,13 +132,8 @@ export class MessageQueue {
   }
 
   #receive(mayBlock: boolean): Buffer | null {
-    const bytes = binding.mqReceive(this.#openFd(), this.#room, mayBlock);
+    const bytes = binding.mqReceive(this.openFd(), this.#room, mayBlock);
     return bytes < 0 ? null : Buffer.from(this.#room.subarray(0, bytes));
-  }
-
-  #watch(): FdWatcher {
-    if (this.#watcher?.inherited !== false) this.#watcher = new FdWatcher(this.#openFd());
-    return this.#watcher;
   }
 
   #tooBig(bytes: number): PreforkError {
@@ -172,9 +144,8 @@ export class MessageQueue {
     );
   }
 
-  #openFd(): number {
-    if (this.#fd < 0) throw new PreforkError('ERR_NO_QUEUE', 'the queue is closed');
-    return this.#fd;
+  protected override closedError(): PreforkError {
+    return new PreforkError('ERR_NO_QUEUE', 'the queue is closed');
   }
 }
 

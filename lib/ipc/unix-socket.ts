@@ -6,10 +6,11 @@
  *
  * See unix(7), socketpair(2).
  */
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { binding } from '../binding';
 import { isSystemError, PreforkError, systemError } from '../errors';
-import { FdWatcher } from './fd-watcher';
+import { generation } from './generation';
+import { OwnedFd } from './owned-fd';
+import { TurnBudget } from './turn-budget';
 
 export type SocketKind = 'stream' | 'dgram';
 
@@ -24,9 +25,6 @@ export const MAX_READ_BYTES = 65536;
 
 const DEFAULT_READ_BYTES = 8192;
 const FOREVER = -1;
-
-/** Reads that find data at once never let go of the loop: after so many of them others have a turn. */
-const READS_PER_TURN = 64;
 
 /** Where the kernel puts data before its length is known. Pages of it that are never used cost nothing. */
 let scratch = Buffer.alloc(0);
@@ -72,22 +70,21 @@ function tooBig(what: string, bytes: number, limit: number, advice: string): Pre
   );
 }
 
-export class UnixSocket {
+export class UnixSocket extends OwnedFd {
   readonly kind: SocketKind;
-  #fd: number;
   #timeout = FOREVER;
   #blocking = true;
-  #watcher: FdWatcher | null = null;
   #messageLimit = 0;
   #ended = false;
   /** A message that did not fit the size a read was called with. */
   #held: Buffer | null = null;
   #reads: Promise<unknown> = Promise.resolve();
   #writes: Promise<unknown> = Promise.resolve();
-  #readsThisTurn = 0;
+  readonly #turn = new TurnBudget();
+  #generation = generation();
 
   constructor(fd: number, kind: SocketKind) {
-    this.#fd = fd;
+    super(fd);
     this.kind = kind;
   }
 
@@ -98,18 +95,9 @@ export class UnixSocket {
     return [new UnixSocket(a, kind), new UnixSocket(b, kind)];
   }
 
-  /** -1 once closed. */
-  get fd(): number {
-    return this.#fd;
-  }
-
-  get closed(): boolean {
-    return this.#fd < 0;
-  }
-
   /** The longest message that one write of a dgram socket takes, in bytes. */
   get messageLimit(): number {
-    if (this.#messageLimit === 0) this.#messageLimit = binding.messageLimit(this.#openFd());
+    if (this.#messageLimit === 0) this.#messageLimit = binding.messageLimit(this.openFd());
     return this.#messageLimit;
   }
 
@@ -135,12 +123,14 @@ export class UnixSocket {
   }
 
   readAsync(size?: number, signal?: AbortSignal): Promise<Buffer> {
+    this.#forgetInherited();
     const read = this.#reads.then(() => this.#readWhenReady(size, signal));
     this.#reads = read.catch(() => undefined);
     return read;
   }
 
   writeAsync(data: Buffer, signal?: AbortSignal): Promise<number> {
+    this.#forgetInherited();
     const write = this.#writes.then(() => this.#writeWhenReady(data, signal));
     this.#writes = write.catch(() => undefined);
     return write;
@@ -148,20 +138,12 @@ export class UnixSocket {
 
   /** True when the peer is gone and everything it sent has been read. */
   atEnd(): boolean {
-    return this.#held === null && binding.peekInput(this.#openFd()) === 0;
+    return this.#held === null && binding.peekInput(this.openFd()) === 0;
   }
 
   /** `how`: 0 ends reading, 1 ends writing.  See shutdown(2). */
   shutdown(how: 0 | 1): void {
-    binding.shutdown(this.#openFd(), how);
-  }
-
-  close(): void {
-    const fd = this.#openFd();
-    this.#fd = -1;
-    this.#watcher?.close();
-    this.#watcher = null;
-    binding.closeFd(fd);
+    binding.shutdown(this.openFd(), how);
   }
 
   /** Closes after the last byte was read: reads that wait meanwhile are at the end, writes are EPIPE. */
@@ -175,24 +157,19 @@ export class UnixSocket {
     for (;;) {
       const data = this.#take(size, 0);
       if (data !== null) {
-        if (++this.#readsThisTurn >= READS_PER_TURN) await this.#yieldTurn();
+        await this.#turn.spend();
         return data;
       }
-      await this.#watch().readable(signal);
-      this.#readsThisTurn = 0;
+      await this.watcher().readable(signal);
+      this.#turn.renew();
     }
-  }
-
-  async #yieldTurn(): Promise<void> {
-    this.#readsThisTurn = 0;
-    await nextTurn();
   }
 
   async #writeWhenReady(data: Buffer, signal?: AbortSignal): Promise<number> {
     signal?.throwIfAborted();
     let written = this.#put(data, 0, 0);
     while (written < data.length) {
-      await this.#watch().writable(signal);
+      await this.watcher().writable(signal);
       written += this.#put(data, written, 0);
     }
     return written;
@@ -207,11 +184,12 @@ export class UnixSocket {
 
   #takeBytes(size: number, timeout: number): Buffer | null {
     const wanted = Math.min(size, MAX_READ_BYTES);
-    const bytes = binding.receive(this.#openFd(), scratchOf(MAX_READ_BYTES), 0, wanted, timeout);
+    const bytes = binding.receive(this.openFd(), scratchOf(MAX_READ_BYTES), 0, wanted, timeout);
     return bytes < 0 ? null : copyOfScratch(bytes);
   }
 
   #takeMessage(size: number | undefined, timeout: number): Buffer | null {
+    this.#forgetInherited();
     const message = this.#held ?? this.#receiveMessage(timeout);
     if (message !== null && size !== undefined && message.length > size) {
       this.#held = message;
@@ -222,7 +200,7 @@ export class UnixSocket {
   }
 
   #receiveMessage(timeout: number): Buffer | null {
-    const fd = this.#openFd();
+    const fd = this.openFd();
     const room = scratchOf(this.messageLimit);
     const bytes = binding.receive(fd, room, 0, room.length, timeout);
     return bytes < 0 ? null : copyOfScratch(bytes);
@@ -230,7 +208,7 @@ export class UnixSocket {
 
   #put(data: Buffer, offset: number, timeout: number): number {
     if (this.#ended) throw systemError('EPIPE', 'send', 'the peer is gone');
-    const fd = this.#openFd();
+    const fd = this.openFd();
     if (this.kind === 'dgram' && data.length > this.messageLimit) throw this.#refuse(data.length);
     try {
       return binding.send(fd, data, offset, data.length - offset, timeout);
@@ -246,13 +224,15 @@ export class UnixSocket {
     return tooBig('a message', bytes, this.messageLimit, advice);
   }
 
-  #watch(): FdWatcher {
-    if (this.#watcher?.inherited !== false) this.#watcher = new FdWatcher(this.#openFd());
-    return this.#watcher;
+  /** What a parent waits for is the parent's: in a child it would never come. */
+  #forgetInherited(): void {
+    if (this.#generation === generation()) return;
+    this.#generation = generation();
+    this.#reads = this.#writes = Promise.resolve();
+    this.#held = null;
   }
 
-  #openFd(): number {
-    if (this.#fd < 0) throw new PreforkError('ERR_NO_PIPE', 'the pipe is closed');
-    return this.#fd;
+  protected override closedError(): PreforkError {
+    return new PreforkError('ERR_NO_PIPE', 'the pipe is closed');
   }
 }

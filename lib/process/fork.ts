@@ -14,35 +14,24 @@ import { adoptPid, leaveWithoutJoining, rehearseReset, resetChild } from './chil
 import { children } from './children';
 import { nodeInternals, type NodeInternals } from './node-internals';
 import { nextMathRandomPlace } from './random-state';
-import { forgetCensus, isMainThread, takeCensus } from './thread-census';
+import { checkForkIsSafe, warnOnce } from './fork-guard';
+import { forgetCensus } from './thread-census';
 
 /** EX_SOFTWARE of sysexits.h: the child could not be prepared. */
 const EXIT_SOFTWARE = 70;
-
-const TESTED_LINES = [20, 22, 24, 26];
-
-/** From here on a fork survives a running CPU profiler. */
-const PROFILER_SAFE_LINE = 24;
 
 /** What V8 must not do in a process that has no background threads. */
 const SYNCHRONOUS_COMPILATION =
   '--no-concurrent-recompilation --no-concurrent-osr --no-concurrent-sparkplug ' +
   '--no-wasm-async-compilation';
 
-export interface ForkOptions {
-  /** Fail instead of warn when threads of other libraries run. */
-  strict?: boolean;
-}
-
-const warned = new Set<string>();
-
 /**
  * @param main - what the child runs, at the bottom of its event loop
  * @returns the pid and a pidfd of the child, to the parent only
  * @throws PreforkError ERR_UNSAFE_FORK, ERR_UNSUPPORTED_NODE; EAGAIN, ENOMEM of fork(2), EMFILE
  */
-export function forkProcess(main: () => void, options: ForkOptions = {}): ForkedChild {
-  checkForkIsSafe(options.strict ?? false);
+export function forkProcess(main: () => void): ForkedChild {
+  checkForkIsSafe();
   const internals = preparedInternals();
   const mathRandomPlace = nextMathRandomPlace();
   // Binding keeps AsyncLocalStorage as it is here.
@@ -83,7 +72,7 @@ export interface ForkedChild {
  * would ever finish them. See daemon(3).
  */
 export function forkDaemon(): void {
-  checkForkIsSafe(false);
+  checkForkIsSafe();
   const requests = binding.requestsInFlight();
   if (requests > 0) {
     throw new PreforkError(
@@ -128,52 +117,6 @@ function exit(): void {
   process.exit();
 }
 
-function checkForkIsSafe(strict: boolean): void {
-  if (!isMainThread()) {
-    throw new PreforkError(
-      'ERR_UNSAFE_FORK',
-      'cannot fork from a Worker thread: only that thread would live on. Fork from the main thread',
-    );
-  }
-  warnOfUntestedNode();
-  const { workers, profiler, foreign } = takeCensus();
-  if (workers.length > 0) {
-    throw new PreforkError(
-      'ERR_UNSAFE_FORK',
-      `cannot fork while Worker threads run (${workers.join(', ')}): they would be lost in the ` +
-        'child, with every lock they hold. End them first, or start them after the fork',
-    );
-  }
-  if (profiler && nodeLine() < PROFILER_SAFE_LINE) {
-    throw new PreforkError(
-      'ERR_UNSAFE_FORK',
-      'cannot fork while the CPU profiler runs (--cpu-prof, inspector): on this Node a child waits ' +
-        'for its thread for ever. Stop it first, start it in the child, or use Node 24',
-    );
-  }
-  if (foreign.length > 0) reportForeignThreads(foreign, strict);
-}
-
-function reportForeignThreads(names: string[], strict: boolean): void {
-  const text =
-    `threads of other libraries run (${names.join(', ')}): they do not exist in a forked child, ` +
-    'and what waits for them there hangs. Use such a library only after the fork';
-  if (strict) throw new PreforkError('ERR_UNSAFE_FORK', `cannot fork while ${text}`);
-  warnOnce('PREFORK_FOREIGN_THREADS', text);
-}
-
-function warnOfUntestedNode(): void {
-  if (TESTED_LINES.includes(nodeLine())) return;
-  warnOnce(
-    'PREFORK_UNTESTED_NODE',
-    `prefork is tested on Node ${TESTED_LINES.join(', ')}, this is ${process.version}`,
-  );
-}
-
-function nodeLine(): number {
-  return Number(process.versions.node.split('.')[0]);
-}
-
 function adjustToMissingThreads(): void {
   if (binding.hasBackgroundThreads()) return;
   setV8Flags(SYNCHRONOUS_COMPILATION);
@@ -187,10 +130,4 @@ function setV8Flags(flags: string): void {
   // eslint-disable-next-line @typescript-eslint/no-require-imports -- needed in this rare case only
   const v8 = require('node:v8') as typeof V8;
   for (const flag of flags.split(' ')) v8.setFlagsFromString(flag);
-}
-
-function warnOnce(code: string, text: string): void {
-  if (warned.has(code)) return;
-  warned.add(code);
-  process.emitWarning(text, { type: 'PreforkWarning', code });
 }

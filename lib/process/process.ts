@@ -20,6 +20,7 @@ import * as constants from './constants';
 import type { PipeType } from './constants';
 import { daemonize, type DaemonOptions } from './daemon';
 import { forkProcess } from './fork';
+import { setForeignThreads, type ForeignThreads } from './fork-guard';
 import { reapOrphans } from './orphans';
 import type { PipePair } from './pipe';
 import { ProcessChannel, type AsyncOptions } from './process-channel';
@@ -199,6 +200,17 @@ export class Process extends ProcessChannel {
   }
 
   /**
+   * Says what start() does when threads of other libraries run, which a child does not have: `warn` once
+   * (the default, code PREFORK_FOREIGN_THREADS), `error` with ERR_UNSAFE_FORK, or `ignore`.
+   */
+  static foreignThreads(reaction: ForeignThreads): void {
+    if (!['warn', 'error', 'ignore'].includes(reaction)) {
+      throw invalidType('reaction', "'warn', 'error' or 'ignore'", reaction);
+    }
+    setForeignThreads(reaction);
+  }
+
+  /**
    * Reaps orphans that this process inherits as PID 1 of a container or as a child subreaper.
    *
    * @throws PreforkError ERR_UNSUPPORTED_PLATFORM when it is neither
@@ -220,7 +232,8 @@ export class Process extends ProcessChannel {
   }
 
   /**
-   * Says what a signal does in this process; a child starts with the default actions. The callback runs
+   * Says what a signal does in this process; a child starts with the default action of every signal that
+   * was not ignored. The callback runs
    * on the event loop and does not keep it alive.  signal(7); Swoole\Process::signal.
    *
    * @param signo - 1 to 64, realtime signals included, or a name

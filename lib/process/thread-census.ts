@@ -4,6 +4,7 @@
  * one of an image library, is lost, and whatever waits for it in the child hangs.
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { url as inspectorUrl } from 'node:inspector';
 import { threadId, type Worker } from 'node:worker_threads';
 import { binding } from '../binding';
 
@@ -122,7 +123,8 @@ function poolThreads(): number {
 }
 
 function ownUnnamedThreads(): number {
-  return binding.platformThreads() + SIGNAL_THREADS;
+  const inspectorThreads = inspectorUrl() === undefined ? 0 : 1;
+  return binding.platformThreads() + SIGNAL_THREADS + inspectorThreads;
 }
 
 function mainThreadNames(): Set<string> {

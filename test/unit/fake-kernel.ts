@@ -182,13 +182,20 @@ export async function settle(): Promise<void> {
 
 /** A second instance of lib/`path`, as a new process would load it. */
 export function fresh<T>(path: string): T {
-  const id = require.resolve(resolve(__dirname, '..', '..', 'lib', path));
-  const loaded = require.cache[id];
-  Reflect.deleteProperty(require.cache, id);
+  return freshAll([path])[0] as T;
+}
+
+/** Modules that know each other: a later one may use those before it. */
+export function freshAll(paths: string[]): unknown[] {
+  const ids = paths.map((path) => require.resolve(resolve(__dirname, '..', '..', 'lib', path)));
+  const loaded = ids.map((id) => require.cache[id]);
+  for (const id of ids) Reflect.deleteProperty(require.cache, id);
   try {
-    return require(id) as T;
+    return ids.map((id) => require(id) as unknown);
   } finally {
-    if (loaded !== undefined) require.cache[id] = loaded;
+    ids.forEach((id, i) => {
+      if (loaded[i] !== undefined) require.cache[id] = loaded[i];
+    });
   }
 }
 

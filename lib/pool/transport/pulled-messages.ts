@@ -2,6 +2,7 @@
  * Feeds a worker from a queue in the kernel that it reads by itself: a socket or a POSIX message queue.
  * While the worker has no room nothing is read, the queue fills, and its writers wait.
  */
+import { isSystemError } from '../../errors';
 import type { Intake, WorkerTransport } from './transport';
 
 export interface MessageSource {
@@ -14,11 +15,15 @@ export interface MessageSource {
 /** Messages handled in one turn of the loop before others have theirs. */
 const MESSAGES_PER_TURN = 64;
 
+/** After a system error, in ms. */
+const RETRY_MS = 100;
+
 export class PulledMessages implements WorkerTransport {
   readonly #source: MessageSource;
   #intake: Intake | null = null;
   #watching = false;
   #pumping = false;
+  #paused = false;
 
   constructor(source: MessageSource) {
     this.#source = source;
@@ -30,7 +35,8 @@ export class PulledMessages implements WorkerTransport {
   }
 
   resume(): void {
-    if (!this.#pumping) this.#watch(this.#intake?.hasRoom() ?? false);
+    if (this.#pumping) return;
+    this.#watch(!this.#paused && (this.#intake?.hasRoom() ?? false));
   }
 
   stop(): Promise<void> {
@@ -52,14 +58,39 @@ export class PulledMessages implements WorkerTransport {
   #takeOne(): boolean {
     const intake = this.#intake;
     if (!intake?.hasRoom()) return false;
-    intake.taking();
-    const data = this.#source.receive();
-    if (data === null) {
-      intake.notTaken();
-      return false;
-    }
+    const data = this.#receive(intake);
+    if (data === null) return false;
     void intake.handle(data);
     return true;
+  }
+
+  #receive(intake: Intake): Buffer | null {
+    let data: Buffer | null = null;
+    intake.taking();
+    try {
+      data = this.#source.receive();
+    } catch (error) {
+      this.#onError(error as Error);
+    }
+    if (data === null) intake.notTaken();
+    return data;
+  }
+
+  /**
+   * A bad frame is gone, and the next message is read. A system error, say EMFILE for a large message, has
+   * left the message where it was: the queue is readable all the time, so it is looked at again later.
+   */
+  #onError(error: Error): void {
+    process.emitWarning(`a message could not be received: ${error.message}`, {
+      type: 'PreforkWarning',
+      code: 'PREFORK_RECEIVE_FAILED',
+    });
+    if (!isSystemError(error)) return;
+    this.#paused = true;
+    setTimeout(() => {
+      this.#paused = false;
+      this.resume();
+    }, RETRY_MS);
   }
 
   #watch(on: boolean): void {

@@ -213,9 +213,6 @@ describe('UnixSocket', () => {
         () => stream.read(),
         () => stream.write(Buffer.from('x')),
         () => {
-          stream.close();
-        },
-        () => {
           stream.shutdown(0);
         },
         () => stream.atEnd(),

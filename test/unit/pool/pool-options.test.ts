@@ -30,7 +30,7 @@ describe('pool options', () => {
 
   it('what is not named, or undefined, stays; the settings given are not changed', () => {
     const before = defaultSettings();
-    const merged = mergeOptions(before, { maxRequest: 5, concurrency: undefined } as PoolOptions);
+    const merged = mergeOptions(before, { maxRequest: 5, concurrency: undefined } as object);
     expect(merged).to.deep.equal({ ...defaultSettings(), maxRequest: 5 });
     expect(before).to.deep.equal(defaultSettings());
   });

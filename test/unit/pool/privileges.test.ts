@@ -5,6 +5,9 @@ import { systemError } from '../../../lib/errors';
 import { dropPrivileges } from '../../../lib/pool/privileges';
 import { thrownBy } from '../fake-kernel';
 
+/** `process`, without what Node's types say of these functions. */
+const system = process as unknown as Record<string, (...args: unknown[]) => unknown>;
+
 /** What was called, in order, as `setgid 33`. */
 let calls: string[];
 let uid: number;
@@ -36,19 +39,19 @@ function fakeSystem(): void {
   });
   sinon.stub(binding, 'chroot').callsFake(recording('chroot'));
   sinon.stub(binding, 'setParentDeathSignal').callsFake(recording('setParentDeathSignal'));
-  sinon.stub(process, 'getuid' as never).callsFake((() => uid) as never);
-  sinon.stub(process, 'setgroups' as never).callsFake(recording('setgroups') as never);
-  sinon.stub(process, 'initgroups' as never).callsFake(recording('initgroups') as never);
-  sinon.stub(process, 'setgid' as never).callsFake(recording('setgid') as never);
-  sinon.stub(process, 'setuid' as never).callsFake(((id: number) => {
+  sinon.stub(system, 'getuid').callsFake(() => uid);
+  sinon.stub(system, 'setgroups').callsFake(recording('setgroups'));
+  sinon.stub(system, 'initgroups').callsFake(recording('initgroups'));
+  sinon.stub(system, 'setgid').callsFake(recording('setgid'));
+  sinon.stub(system, 'setuid').callsFake((id: unknown) => {
     calls.push(`setuid ${String(id)}`);
     if (uid !== 0 && id === 0) failing('setuid')();
-    uid = id;
-  }) as never);
+    uid = Number(id);
+  });
 }
 
-function replace(name: 'setgid' | 'setuid' | 'initgroups', fake: (...args: never[]) => void): void {
-  (process as unknown as Record<string, sinon.SinonStub>)[name]?.callsFake(fake as never);
+function replace(name: 'setgid' | 'setuid' | 'initgroups', fake: () => void): void {
+  (system[name] as sinon.SinonStub).callsFake(fake);
 }
 
 describe('dropPrivileges', () => {
@@ -139,7 +142,9 @@ describe('dropPrivileges', () => {
 
     it('without root, before anything is done', () => {
       uid = 1000;
-      expect(failure({ user: 'www' })).to.equal('user, group and chroot need root, this is uid 1000');
+      expect(failure({ user: 'www' })).to.equal(
+        'user, group and chroot need root, this is uid 1000',
+      );
       expect(calls).to.deep.equal([]);
     });
 

@@ -88,9 +88,12 @@ describe('reconcile', () => {
   describe('stopping', () => {
     it('terminates all at once: current, starting and retired ones', () => {
       const retired = [instance(9)];
-      const state = group([{ current: instance(10), retired }, instance(11, { stage: 'starting' })], {
-        stopping: true,
-      });
+      const state = group(
+        [{ current: instance(10), retired }, instance(11, { stage: 'starting' })],
+        {
+          stopping: true,
+        },
+      );
       expect(actions(state)).to.deep.equal(['terminate 10', 'terminate 9', 'terminate 11']);
     });
 
@@ -246,7 +249,11 @@ describe('isReplaced', () => {
     ['a slot waits for its backoff', { startAt: NOW + 1 }, true],
     ['a slot is never started again', { startAt: Infinity }, true],
     ['the old one is still leaving', { current: fresh, retired: [instance(10)] }, false],
-    ['the old one has left by itself', { current: fresh, retired: [instance(10, { detached: true })] }, true],
+    [
+      'the old one has left by itself',
+      { current: fresh, retired: [instance(10, { detached: true })] },
+      true,
+    ],
   ] as const) {
     it(`is ${String(expected)} while ${what}`, () => {
       const state = group([fresh, content as Instance], { generation: 1 });

@@ -4,11 +4,12 @@ import sinon from 'sinon';
 import { binding } from '../../../lib/binding';
 import { systemError } from '../../../lib/errors';
 import type * as Fork from '../../../lib/process/fork';
+import type * as Guard from '../../../lib/process/fork-guard';
 import { forgetCensus } from '../../../lib/process/thread-census';
 import {
   fakeKernel,
   fakeThreads,
-  fresh,
+  freshAll,
   removeFakes,
   thrownBy,
   type FakeKernel,
@@ -21,6 +22,7 @@ describe('forkProcess', () => {
   let warn: sinon.SinonStub;
   let forkChild: sinon.SinonStub;
   let fork: typeof Fork;
+  let guard: typeof Guard;
 
   const main = (): void => undefined;
   const threadsAre = (...names: string[]): void => {
@@ -33,7 +35,7 @@ describe('forkProcess', () => {
     forkChild = binding.forkChild as sinon.SinonStub;
     warn = sinon.stub(process, 'emitWarning');
     // It warns once in its life.
-    fork = fresh('process/fork');
+    [guard, fork] = freshAll(['process/fork-guard', 'process/fork']) as [typeof Guard, typeof Fork];
   });
   afterEach(() => {
     removeFakes();
@@ -91,7 +93,8 @@ describe('forkProcess', () => {
 
   it('refuses them when asked to be strict', () => {
     threadsAre('libvips worker');
-    const { message } = thrownBy(() => fork.forkProcess(main, { strict: true }), 'ERR_UNSAFE_FORK');
+    guard.setForeignThreads('error');
+    const { message } = thrownBy(() => fork.forkProcess(main), 'ERR_UNSAFE_FORK');
     expect(message).to.include('libvips worker');
     expect(forkChild.called).to.equal(false);
     expect(warn.called).to.equal(false);
