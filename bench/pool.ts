@@ -13,7 +13,7 @@ import { Subject } from './support/subject';
 const ROUNDS = 7;
 /** Of a round, for prefork; a cluster is slow and gets fewer. */
 const REPLACEMENTS = 10;
-const MESSAGES = 20_000;
+const MESSAGES = 60_000;
 
 const REPLACEMENT_TARGET = 12;
 const MESSAGES_TARGET = 3;
@@ -51,13 +51,8 @@ function messageCase(prefork: Subject, childProcess: Subject, bytes: number, siz
       better: 'higher',
     },
     entrants: [
-      { subject: prefork, request: `${request} sync`, name: 'prefork, sendMessage' },
-      {
-        subject: prefork,
-        request: `${request} async`,
-        name: 'prefork, sendMessageAsync',
-        own: true,
-      },
+      { subject: prefork, request: `${request} async`, name: 'prefork, sendMessageAsync' },
+      { subject: prefork, request: `${request} sync`, name: 'prefork, sendMessage', own: true },
       { subject: childProcess, request, target: MESSAGES_TARGET },
     ],
   };

@@ -31,7 +31,10 @@ export type PreforkErrorCode =
   | 'ERR_POOL_IPC_TYPE'
   | 'ERR_POOL_NOT_LISTENING'
   | 'ERR_POOL_NO_REQUEST'
-  | 'ERR_POOL_PIPE_SHARED';
+  | 'ERR_POOL_PIPE_SHARED'
+  | 'ERR_BAD_PACKET'
+  | 'ERR_SESSION_NOT_EXIST'
+  | 'ERR_SESSION_CLOSED';
 
 /** Misuse of the library: what was wrong, what was expected, which limit was hit. */
 export class PreforkError extends Error {

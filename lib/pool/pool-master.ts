@@ -5,6 +5,7 @@
  *     ^            |
  *     +- control --+              one packet socket: "ready", "detached"
  */
+import { constants } from 'node:os';
 import { systemError } from '../errors';
 import { PacketPair } from '../ipc/packet-socket';
 import type { ExitStatus } from '../process/children';
@@ -25,6 +26,7 @@ const DETACHED = 2;
 const CONTROL_BYTE = Buffer.from([0]);
 const CONTROL_TIMEOUT_MS = 1000;
 const CONTROL_BATCH = 64;
+const { SIGTERM } = constants.signals;
 
 export interface PoolParts {
   pool: ProcessPool;
@@ -118,12 +120,14 @@ export class PoolMaster implements WorkerGroup {
     return { pid, ended: worker.exited };
   }
 
-  ended(slotId: number, pid: number, status: ExitStatus): void {
+  ended(slotId: number, pid: number, status: ExitStatus, expected: boolean): void {
     const row = this.#rows.get(pid);
     const lostMessages = row === undefined ? 0 : row.taken - row.handled;
     row?.clear();
     this.#rows.delete(pid);
-    if (status.code !== 0 || status.signal !== 0 || lostMessages > 0) {
+    // A worker that is told to end before it has begun dies of SIGTERM.
+    const endedWell = status.signal === 0 || (expected && status.signal === SIGTERM);
+    if (status.code !== 0 || !endedWell || lostMessages > 0) {
       const report: WorkerExitStatus = { ...status, lostMessages };
       this.#parts.callbacks.call('workerError', this.#parts.pool, slotId, report);
     }

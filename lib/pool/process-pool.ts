@@ -177,8 +177,7 @@ export class ProcessPool {
       () => void this.shutdown(),
       () => void this.reload(),
     );
-    this.#callbacks.call('start', this);
-    if (this.#stopped === null) await this.#run(this.#master);
+    await this.#run(this.#master);
     return finished;
   }
 
@@ -303,7 +302,8 @@ export class ProcessPool {
 
   async #run(master: PoolMaster): Promise<void> {
     try {
-      master.run();
+      this.#callbacks.call('start', this);
+      if (this.#stopped === null) master.run();
     } catch (error) {
       await this.#end(master);
       throw error;
@@ -327,8 +327,13 @@ export class ProcessPool {
   }
 
   async #stop(master: PoolMaster): Promise<void> {
-    this.#callbacks.call('shutdown', this);
-    await this.#end(master);
+    // First shutdown() has to note that it was called: the callback may call it, too.
+    await null;
+    try {
+      this.#callbacks.call('shutdown', this);
+    } finally {
+      await this.#end(master);
+    }
   }
 
   async #end(master: PoolMaster): Promise<void> {
