@@ -1,10 +1,10 @@
 // A job pool fed by other programs: they write to a POSIX message queue, for which all workers compete.
-// The other program is a Process here; every language has mq_open(3) and mq_send(3).
+// The other program is a Process here. Every language has mq_open(3) and mq_send(3); the queue's name is
+// /prefork.<uid>.<key in hexadecimal>, its mode 0600.
 //
 //   node examples/pool-msgqueue.mjs
 //
 // Expected output, the shares differ:
-//   queue /<key> of mode 0600, for any program of this user
 //   worker 0 did <n> jobs
 //   worker 1 did <n> jobs
 //   worker 2 did <n> jobs
@@ -27,7 +27,6 @@ const producer = new Process(async (self) => {
   for (let job = 1; job <= JOBS; job++) await self.pushAsync(String(job));
 });
 producer.useQueue(key);
-console.log(`queue /${key} of mode 0600, for any program of this user`);
 const finished = pool.start();
 producer.start();
 
@@ -39,7 +38,8 @@ async function collect(id) {
   let jobs = 0;
   try {
     for (; results.jobs < JOBS; jobs++) {
-      results.sum += Number(await worker.readAsync(undefined, { signal: allDone.signal }));
+      const result = await worker.readAsync(undefined, { signal: allDone.signal });
+      results.sum += Number(result);
       if (++results.jobs === JOBS) allDone.abort();
     }
   } catch (error) {

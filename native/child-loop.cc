@@ -9,9 +9,11 @@
 //
 // main() runs at the bottom of Node's own loop. Nesting uv_run would not run microtasks, and
 // node::SpinEventLoop can wait for ever for the platform's threads, which a child does not have.
+#include <string.h>
 #include <unistd.h>
 #include <uv.h>
 
+#include <limits>
 #include <utility>
 
 #include "background-pool.h"
@@ -31,6 +33,7 @@ struct ChildLoop {
   v8::Global<Function> ending;
   v8::Global<Function> exit;
   bool initialised = false;
+  bool left_from_timer = false;
 };
 
 // One per process. A grandchild takes over its parent's handles: they are in the loop already, and
@@ -61,6 +64,38 @@ void DropInheritedTasks() {
   DropMicrotasks(child.isolate);
 }
 
+int JavaScriptFrames(Isolate* isolate) {
+  HandleScope scope(isolate);
+  return v8::StackTrace::CurrentStackTrace(isolate, 1)->GetFrameCount();
+}
+
+// libuv's frames stay on the stack and go on with what this turn of the loop has for the parent: more
+// finished requests, exits, messages. None of it may reach JavaScript here. The exception is
+// processTimers(), which Node calls until it succeeds: with all timers cleared it does nothing.
+void RefuseParentCallback(Isolate* isolate) {
+  if (child.left_from_timer && JavaScriptFrames(isolate) == 0) {
+    child.left_from_timer = false;
+  } else {
+    isolate->TerminateExecution();
+  }
+}
+
+bool IsProcessTimers(Isolate* isolate, Local<v8::StackFrame> frame) {
+  v8::String::Utf8Value function(isolate, frame->GetFunctionName());
+  v8::String::Utf8Value script(isolate, frame->GetScriptName());
+  return *function != nullptr && *script != nullptr &&
+         strcmp(*function, "processTimers") == 0 && strcmp(*script, "node:internal/timers") == 0;
+}
+
+// Whether the outermost JavaScript is Node's processTimers().
+bool InsideTimer(Isolate* isolate) {
+  HandleScope scope(isolate);
+  Local<v8::StackTrace> trace =
+      v8::StackTrace::CurrentStackTrace(isolate, std::numeric_limits<int>::max());
+  const int count = trace->GetFrameCount();
+  return count > 0 && IsProcessTimers(isolate, trace->GetFrame(isolate, count - 1));
+}
+
 // As Node's main does between two turns of its loop: a background task may hand over a result that
 // creates new work (asynchronous WebAssembly compilation ends this way). True when something ran.
 bool FinishBackgroundTasks() {
@@ -89,8 +124,10 @@ void OnPrepare(uv_prepare_t*) {
   if (!child.main.IsEmpty()) {
     v8::Global<Function> main = std::move(child.main);
     uv_idle_stop(&child.spin);
+    child.isolate->RemoveBeforeCallEnteredCallback(RefuseParentCallback);
+    ForgetParentsTurn(child.loop);
     DropInheritedTasks();
-    LetTimersGo();
+    LetNodeTimerGo(child.loop);
     Call(main);
     // The callback may have been left by a start() of its own: then this process is the grandchild.
     if (!child.main.IsEmpty()) return;
@@ -130,6 +167,8 @@ void LeaveParentStack(const Args& args) {
   HoldTimers(child.loop);
   // Here, because on the way down Node runs them when its outermost callback scope is closed.
   DropMicrotasks(isolate);
+  child.left_from_timer = InsideTimer(isolate);
+  isolate->AddBeforeCallEnteredCallback(RefuseParentCallback);
   isolate->TerminateExecution();
 }
 

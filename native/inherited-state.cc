@@ -3,17 +3,13 @@
 #include <signal.h>
 #include <string.h>
 
-#include <vector>
-
 namespace prefork {
 namespace {
 
-struct HeldTimer {
-  uv_timer_t* timer;
-  uint64_t due_in;
-};
-
-std::vector<HeldTimer> held_timers;
+// Node's timer, which drives setTimeout() and setInterval(): the first that was made in this loop.
+uv_timer_t* node_timer = nullptr;
+bool node_timer_held = false;
+uint64_t node_timer_due = 0;
 
 unsigned int inherited_requests = 0;  // the parent's: they never complete here
 
@@ -43,6 +39,28 @@ bool KeepsHandler(int signo) {
   }
 }
 
+// A loop of libuv's that reads until the kernel has nothing more may stand on this stack, and one that
+// writes may follow: they would take the parent's data, or send it twice.
+void StopTransfer(uv_handle_t* handle) {
+  switch (handle->type) {
+    case UV_TCP:
+    case UV_NAMED_PIPE:
+    case UV_TTY: {
+      uv_stream_t* stream = reinterpret_cast<uv_stream_t*>(handle);
+      uv_read_stop(stream);
+      stream->write_queue.next = stream->write_queue.prev = &stream->write_queue;
+      stream->write_queue_size = 0;
+      stream->shutdown_req = nullptr;
+      break;
+    }
+    case UV_UDP:
+      uv_udp_recv_stop(reinterpret_cast<uv_udp_t*>(handle));
+      break;
+    default:
+      break;
+  }
+}
+
 }  // namespace
 
 int RenewLoop(uv_loop_t* loop) { return uv_loop_fork(loop); }
@@ -62,6 +80,7 @@ void SilenceInheritedIo(uv_loop_t* loop) {
   // Callbacks that libuv owes the parent: I/O results put off to the next turn, and close callbacks.
   while (loop->pending_queue.next != &loop->pending_queue) Unlink(loop->pending_queue.next);
   loop->closing_handles = nullptr;
+  uv_walk(loop, [](uv_handle_t* handle, void*) { StopTransfer(handle); }, nullptr);
 }
 
 void ReleaseInheritedHandles(uv_loop_t* loop) {
@@ -92,22 +111,33 @@ void ResetSignals() {
 }
 
 void HoldTimers(uv_loop_t* loop) {
+  node_timer = nullptr;
+  node_timer_held = false;
   uv_walk(
       loop,
       [](uv_handle_t* handle, void*) {
-        if (handle->type != UV_TIMER || !uv_is_active(handle)) return;
+        if (handle->type != UV_TIMER) return;
         uv_timer_t* timer = reinterpret_cast<uv_timer_t*>(handle);
-        held_timers.push_back({timer, uv_timer_get_due_in(timer)});
+        if (node_timer == nullptr) {
+          node_timer = timer;
+          node_timer_held = uv_is_active(handle) != 0;
+          node_timer_due = uv_timer_get_due_in(timer);
+        }
         uv_timer_stop(timer);
       },
       nullptr);
 }
 
-void LetTimersGo() {
-  for (const HeldTimer& held : held_timers) {
-    uv_timer_start(held.timer, held.timer->timer_cb, held.due_in, held.timer->repeat);
-  }
-  held_timers.clear();
+void LetNodeTimerGo(uv_loop_t* loop) {
+  // Node makes timers of V8's delayed tasks when it flushes its queue of tasks: those are held as well.
+  uv_walk(
+      loop,
+      [](uv_handle_t* handle, void*) {
+        if (handle->type == UV_TIMER) uv_timer_stop(reinterpret_cast<uv_timer_t*>(handle));
+      },
+      nullptr);
+  if (!node_timer_held) return;
+  uv_timer_start(node_timer, node_timer->timer_cb, node_timer_due, node_timer->repeat);
 }
 
 bool LoopAlive(const uv_loop_t* loop) {
@@ -117,6 +147,14 @@ bool LoopAlive(const uv_loop_t* loop) {
 
 void RememberInheritedRequests(const uv_loop_t* loop) {
   inherited_requests = loop->active_reqs.count;
+}
+
+void ForgetParentsTurn(uv_loop_t* loop) {
+  RememberInheritedRequests(loop);
+  auto forget = [](uv_handle_t* handle, void*) {
+    if (handle->type == UV_ASYNC) reinterpret_cast<uv_async_t*>(handle)->pending = 0;
+  };
+  uv_walk(loop, forget, nullptr);
 }
 
 }  // namespace prefork

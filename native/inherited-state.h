@@ -24,13 +24,18 @@ void DropInheritedWork(uv_loop_t* loop);
 void ResetSignals();
 
 // No timer fires between the two calls. A start() in a microtask leaves V8 terminating until the first
-// prepare tick, and Node's RunTimers tries for ever to call JavaScript then. The handle behind
-// setTimeout() must go on afterwards: Node does not start it again for a timer that is due later.
+// prepare tick, and Node's RunTimers tries for ever to call JavaScript then. Node's own timer must go on
+// afterwards: it is not started again for a setTimeout() that is due later. The others, those of V8's
+// delayed tasks among them, are the parent's.
 void HoldTimers(uv_loop_t* loop);
-void LetTimersGo();
+void LetNodeTimerGo(uv_loop_t* loop);
 
 // Counts everything that keeps a loop running, but for requests inherited at the fork.
 bool LoopAlive(const uv_loop_t* loop);
 void RememberInheritedRequests(const uv_loop_t* loop);
+
+// What the turn of the loop in which the fork happened has still brought: requests that were finished
+// do not count as inherited any more, and ports with more messages are not woken again.
+void ForgetParentsTurn(uv_loop_t* loop);
 
 }  // namespace prefork

@@ -328,7 +328,7 @@ export class ProcessPool {
 
   async #stop(master: PoolMaster): Promise<void> {
     // First shutdown() has to note that it was called: the callback may call it, too.
-    await null;
+    await Promise.resolve();
     try {
       this.#callbacks.call('shutdown', this);
     } finally {

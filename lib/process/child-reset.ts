@@ -10,6 +10,7 @@ import { nextGeneration } from '../ipc/generation';
 import { children } from './children';
 import type { NodeInternals, TimerList } from './node-internals';
 import { renewRandomState } from './random-state';
+import { replaceOutput } from './stdio';
 import { forgetCensus } from './thread-census';
 
 /** Listeners that speak for the parent: a child that ran its exit hooks would delete its files. */
@@ -35,6 +36,8 @@ export function onChildReset(forget: () => void): void {
 export function resetChild(internals: NodeInternals, mathRandomPlace: number): void {
   clearPending(internals);
   removeParentListeners(process);
+  process.setUncaughtExceptionCaptureCallback(null);
+  replaceStuckOutput();
   binding.releaseInheritedHandles();
   adoptPid();
   process.exitCode = undefined;
@@ -118,6 +121,20 @@ function clearList(list: TimerList): void {
     timers.push(item);
   }
   for (const timer of timers) clearTimeout(timer as unknown as NodeJS.Timeout);
+}
+
+/**
+ * A stream that waits for its last write to end, in the parent, takes no more output here. What it still
+ * holds is the parent's to write.
+ */
+function replaceStuckOutput(): void {
+  for (const name of ['stdout', 'stderr'] as const) {
+    try {
+      if (process[name].writableLength > 0) replaceOutput(name);
+    } catch {
+      // Closed, or of an unknown kind: nothing waits in it.
+    }
+  }
 }
 
 function removeParentListeners(emitter: ListenerOwner): void {

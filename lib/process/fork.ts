@@ -55,9 +55,19 @@ function preparedInternals(): NodeInternals {
   if (!rehearsed) {
     rehearsed = true;
     rehearseReset(internals);
+    touchOutput();
     AsyncResource.bind(noop, 'prefork.Process')();
   }
   return internals;
+}
+
+/** Node makes these streams at their first use; children inherit them ready. */
+function touchOutput(): void {
+  try {
+    for (const stream of ['stdout', 'stderr'] as const) Reflect.get(process, stream);
+  } catch {
+    // Closed or of an unknown kind: the child will find out when it prints.
+  }
 }
 
 export interface ForkedChild {

@@ -1,5 +1,5 @@
 /**
- * Points a child's stdin, stdout and stderr at its end of the socketpair, at every level:
+ * Gives a child stdio of its own. A redirected child gets its end of the socketpair, at every level:
  *
  *   fds 0, 1, 2                  native code, programs started by exec, Node's own crash output
  *   process.stdin/stdout/stderr  fresh streams; the inherited ones belong to the parent's tty or pipe
@@ -12,7 +12,7 @@ import { Readable, Writable } from 'node:stream';
 import { binding } from '../binding';
 import { UnixSocket } from '../ipc/unix-socket';
 
-class SocketOutput extends Writable {
+class DirectOutput extends Writable {
   readonly fd: number;
 
   constructor(fd: number) {
@@ -57,11 +57,16 @@ function replaceStream(name: 'stdin' | 'stdout' | 'stderr', make: () => unknown)
   });
 }
 
+/** Gives the child a fresh stream on its stdout or stderr, in `process` and in `console`. */
+export function replaceOutput(name: 'stdout' | 'stderr'): void {
+  replaceStream(name, () => new DirectOutput(name === 'stdout' ? 1 : 2));
+  Object.assign(console, { [`_${name}`]: process[name] });
+}
+
 /** In the child. `fd` is its end of the socketpair. */
 export function redirectStdio(fd: number): void {
   for (const target of [0, 1, 2]) binding.dup2(fd, target);
   replaceStream('stdin', () => new SocketInput());
-  replaceStream('stdout', () => new SocketOutput(1));
-  replaceStream('stderr', () => new SocketOutput(2));
-  Object.assign(console, { _stdout: process.stdout, _stderr: process.stderr });
+  replaceOutput('stdout');
+  replaceOutput('stderr');
 }

@@ -29,6 +29,8 @@ const WORKER_NAMES = new Set(['WorkerThread', 'node-WorkerThre']);
 /** The thread of the CPU profiler: on Node 20 and 22 a child waits for it for ever. */
 const PROFILER_NAME = 'v8:ProfEvntProc';
 
+const SETTLE_MS = 250;
+
 const DEFAULT_POOL_THREADS = 4;
 const MOST_POOL_THREADS = 1024;
 
@@ -60,10 +62,23 @@ export function takeCensus(): Census {
   if (workers.length > 0) return { workers, profiler: false, foreign: [] };
   const count = threadCount();
   if (count !== lastCount) {
-    lastCensus = countThreads(threadNames());
-    lastCount = count;
+    lastCensus = settledCensus();
+    lastCount = threadCount();
   }
   return lastCensus;
+}
+
+/**
+ * Node starts short threads of its own, one that reads the root certificates when TLS is loaded: a fork in
+ * the middle would leave its locks held in the child for ever. They get the time to end.
+ */
+function settledCensus(): Census {
+  const end = Date.now() + SETTLE_MS;
+  for (;;) {
+    const census = countThreads(threadNames());
+    if (census.foreign.length === 0 || census.profiler || Date.now() >= end) return census;
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+  }
 }
 
 /** A forked child has one thread, and no Worker of its own yet. */

@@ -46,8 +46,8 @@ describe('fork: what a child writes arrives when stdout is', () => {
       expect(code).to.equal(0);
       const bulk = stdout.match(/x+/g) ?? [];
       expect(bulk.reduce((sum, { length }) => sum + length, 0)).to.equal(1_000_000);
-      const others = lines(stdout.replace(/x+/g, '')).map((line) => line.trim());
-      expect(others).to.include.members([who, ...expected(false)]);
+      // Both write to one pipe: the child's lines may stand in the middle of the bulk.
+      for (const line of [who, ...expected(false)]) expect(stdout).to.include(line);
     });
   }
 

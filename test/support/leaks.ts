@@ -70,7 +70,9 @@ function openFds(): string[] {
   const found: string[] = [];
   for (const fd of readdirSync('/proc/self/fd')) {
     try {
-      found.push(readlinkSync(`/proc/self/fd/${fd}`));
+      const target = readlinkSync(`/proc/self/fd/${fd}`);
+      // Node keeps one open from the first spawn on.
+      if (target !== '/dev/null') found.push(target);
     } catch {
       // The one that listed the folder.
     }

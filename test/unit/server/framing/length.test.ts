@@ -148,7 +148,7 @@ describe('openLengthCheck', () => {
 
       it('puts every byte into its place', () => {
         const value = 0x01020304050607n & (2n ** BigInt(size * 8) - 1n);
-        expect(BigInt(Math.round(read(value)))).to.equal(value & (2n ** 53n - 1n));
+        expect(read(value)).to.equal(Number(value));
       });
 
       it(signed ? 'is signed: refuses a negative length' : 'is unsigned', () => {

@@ -30,10 +30,7 @@ export function byteByByte(text: string): string[] {
 }
 
 /** Pushes `bytes` one at a time from the same memory; ms it took, and the packets. */
-export function dribble(
-  splitter: Framing,
-  bytes: Buffer,
-): { elapsed: number; packets: Buffer[] } {
+export function dribble(splitter: Framing, bytes: Buffer): { elapsed: number; packets: Buffer[] } {
   const chunk = Buffer.alloc(1);
   const packets: Buffer[] = [];
   const start = process.cpuUsage();
