@@ -36,7 +36,7 @@ export function onChildReset(forget: () => void): void {
 export function resetChild(internals: NodeInternals, mathRandomPlace: number): void {
   clearPending(internals);
   removeParentListeners(process);
-  process.setUncaughtExceptionCaptureCallback(null);
+  dropExceptionCapture();
   replaceStuckOutput();
   binding.releaseInheritedHandles();
   adoptPid();
@@ -121,6 +121,15 @@ function clearList(list: TimerList): void {
     timers.push(item);
   }
   for (const timer of timers) clearTimeout(timer as unknown as NodeJS.Timeout);
+}
+
+function dropExceptionCapture(): void {
+  if (!process.hasUncaughtExceptionCaptureCallback()) return;
+  try {
+    process.setUncaughtExceptionCaptureCallback(null);
+  } catch {
+    // The domain module is in use: it owns this callback, and domains belong to the code that runs.
+  }
 }
 
 /**
