@@ -149,10 +149,15 @@ void PostBackgroundTask(std::unique_ptr<v8::Task> task, double delay_in_seconds)
   pthread_cond_signal(&p->wake);
 }
 
-void DrainBackgroundPool() {
+bool DrainBackgroundPool() {
+  const timespec patience = {0, 2 * 1000 * 1000};
   // No thread could be started: then nothing will ever finish here.
-  if (pool == nullptr || pool->started == 0) return;
-  for (int left; (left = pool->unfinished.load()) > 0;) FutexWait(&pool->unfinished, left);
+  if (pool == nullptr || pool->started == 0) return true;
+  for (int left; (left = pool->unfinished.load()) > 0;) {
+    FutexWait(&pool->unfinished, left, &patience);
+    if (pool->unfinished.load() == left) return false;
+  }
+  return true;
 }
 
 }  // namespace prefork

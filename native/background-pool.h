@@ -16,8 +16,10 @@ int BackgroundThreadsStarted();
 
 void PostBackgroundTask(std::unique_ptr<v8::Task> task, double delay_in_seconds);
 
-// Blocks until every task that is due has run.
-void DrainBackgroundPool();
+// Waits until every task that is due has run. False when that takes long: a background compilation that
+// runs out of heap waits for a collection, which it has posted to the isolate's own thread. So the
+// caller runs the foreground tasks and calls again.
+bool DrainBackgroundPool();
 
 // Between the two calls posted tasks are counted and dropped: tells whether a post arrives here.
 void BeginPostProbe();

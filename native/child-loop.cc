@@ -102,9 +102,12 @@ bool FinishBackgroundTasks() {
   HandleScope scope(child.isolate);
   bool ran = false;
   for (;;) {
-    DrainBackgroundPool();
-    if (!child.platform->FlushForegroundTasks(child.isolate)) return ran;
-    ran = true;
+    const bool drained = DrainBackgroundPool();
+    if (child.platform->FlushForegroundTasks(child.isolate)) {
+      ran = true;
+    } else if (drained) {
+      return ran;
+    }
   }
 }
 

@@ -205,8 +205,15 @@ export class PoolMaster implements WorkerGroup {
   #readControl(): void {
     for (const { sender, tag } of this.#control.reader.receiveBatch(CONTROL_BATCH)) {
       if (tag === READY) this.#supervisor.markReady(sender);
-      if (tag === DETACHED) this.#supervisor.detach(sender);
+      if (tag === DETACHED) this.#letGo(sender);
     }
+  }
+
+  /** It is reaped as long as this process runs, and does not keep it running. */
+  #letGo(pid: number): void {
+    const slotId = this.#newest.indexOf(pid);
+    if (slotId >= 0) this.worker(slotId).unref();
+    this.#supervisor.detach(pid);
   }
 }
 

@@ -167,7 +167,8 @@ export class PoolWorker implements Intake {
   #settleIn(): void {
     const { id, settings } = this.#context;
     Process.signal('SIGTERM', () => {
-      this.stop();
+      if (this.#detached) endBy('SIGTERM');
+      else this.stop();
     });
     // A terminal sends these to the whole group: the master decides what they mean.
     for (const signal of ['SIGINT', 'SIGUSR1', 'SIGUSR2'] as const) {
@@ -231,6 +232,12 @@ function requestLimit({ maxRequest, maxRequestGrace }: PoolSettings): number {
   return maxRequest === 0 || grace === 0
     ? maxRequest
     : maxRequest + 1 + Math.floor(Math.random() * grace);
+}
+
+/** As if it had never been caught. */
+function endBy(signal: NodeJS.Signals): void {
+  Process.signal(signal, null);
+  process.kill(process.pid, signal);
 }
 
 function bindToCpu(affinity: boolean | readonly number[], id: number): void {

@@ -135,37 +135,6 @@ describe('pool: lifecycle', () => {
   });
 });
 
-describe('pool: reload', () => {
-  assertNothingLeaks();
-
-  for (const signal of ['SIGUSR1', 'SIGUSR2']) {
-    it(`${signal} five times replaces every worker five times (reload)`, async () => {
-      expect(await resultOf(LIFE, ['reloads', signal])).to.deep.equal({
-        rounds: [true, true, true, true, true],
-        errors: 0,
-      });
-    });
-  }
-
-  it('reload() tells what it did; a second call meanwhile joins it', async () => {
-    expect(await resultOf(LIFE, ['reloadReport'])).to.deep.equal({
-      report: { generation: 1, replaced: 3, killed: 0 },
-      joined: true,
-      measured: true,
-      generations: [1, 1, 1],
-      allNew: true,
-    });
-  });
-
-  it('reload() in a worker asks the master', async () => {
-    expect(await resultOf(LIFE, ['reloadInWorker'])).to.deep.equal([[null]]);
-  });
-
-  it('stuck workers are killed and replaced too', async () => {
-    expect(await resultOf(LIFE, ['stuckReload'])).to.deep.equal({ replaced: 2, killed: 2 });
-  });
-});
-
 describe('pool: signals and threads of the master', () => {
   assertNothingLeaks();
 

@@ -4,6 +4,7 @@ import { runFixture } from '../support/fixture';
 import { assertNothingLeaks } from '../support/leaks';
 
 const MESSAGES = 'pool/messages.js';
+const PRESSURE = 'pool/pressure.js';
 const FAILURES = 'pool/failures.js';
 const PIPES = 'pool/pipes.js';
 
@@ -84,7 +85,7 @@ describe('pool: back-pressure', () => {
   assertNothingLeaks();
 
   it('sendMessage() in the master is false at once when the pipe is full; all that was taken arrives', async () => {
-    expect(await resultOf(MESSAGES, ['fullInMaster'])).to.deep.equal({
+    expect(await resultOf(PRESSURE, ['fullInMaster'])).to.deep.equal({
       several: true,
       atOnce: true,
       queuedRight: true,
@@ -93,7 +94,7 @@ describe('pool: back-pressure', () => {
   });
 
   it('sendMessageAsync() waits, keeps the order, and can be taken back', async () => {
-    expect(await resultOf(MESSAGES, ['asyncWaits'])).to.deep.equal({
+    expect(await resultOf(PRESSURE, ['asyncWaits'])).to.deep.equal({
       early: 0,
       aborted: 'AbortError',
       last: [1, 2, 3],
@@ -102,7 +103,7 @@ describe('pool: back-pressure', () => {
   });
 
   it('sendMessage() in a worker blocks until there is room; nothing is lost', async () => {
-    expect(await resultOf(MESSAGES, ['workerBlocks'])).to.deep.equal({
+    expect(await resultOf(PRESSURE, ['workerBlocks'])).to.deep.equal({
       blocked: true,
       results: [true],
       inOrder: true,
@@ -112,13 +113,13 @@ describe('pool: back-pressure', () => {
   for (const bound of [1, 4, 50]) {
     const expected = Math.min(bound, 20);
     it(`concurrency ${String(bound)}: ${String(expected)} of 20 async handlers run at once, no more`, async () => {
-      expect(await resultOf(MESSAGES, ['concurrency', String(bound)])).to.equal(expected);
+      expect(await resultOf(PRESSURE, ['concurrency', String(bound)])).to.equal(expected);
     });
   }
 
   it('handlers that run when the pool is shut down are waited for', async () => {
-    expect(await resultOf(MESSAGES, ['drains'])).to.deep.equal({ done: 3, errors: 0 });
-    expect(await resultOf(MESSAGES, ['shutdownWithQueue'])).to.deep.equal([true, 0]);
+    expect(await resultOf(PRESSURE, ['drains'])).to.deep.equal({ done: 3, errors: 0 });
+    expect(await resultOf(PRESSURE, ['shutdownWithQueue'])).to.deep.equal([true, 0]);
   });
 });
 

@@ -49,6 +49,9 @@ async function run<Report>(name: string, args: string[]): Promise<Report> {
   const result = await runFixture(`pool/${name}.js`, { args, timeoutMs: LONG });
   expect(result.code, result.stdout + result.stderr).to.equal(0);
   expect(result.leftFiles).to.deep.equal([]);
+  expect(result.stderr, 'a worker did not end when told to').to.not.include(
+    'PREFORK_WORKER_EXIT_FORCED',
+  );
   return JSON.parse(result.stdout) as Report;
 }
 

@@ -47,4 +47,9 @@ describe('stress', function () {
     const result = await report('work-in-flight', ['20']);
     expect(result).to.deep.equal({ right: 20, inParent: 20 * 28, elsewhere: 0 });
   });
+
+  it('ends 200 children that compile on a small heap', async () => {
+    const result = await report('small-heap', ['200'], ['--initial-heap-size=4']);
+    expect(result).to.deep.equal({ right: 200 });
+  });
 });

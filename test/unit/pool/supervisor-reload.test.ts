@@ -1,0 +1,149 @@
+import { expect } from 'chai';
+import sinon from 'sinon';
+import type { ReloadReport } from '../../../lib/pool/supervisor';
+import { settle } from '../fake-kernel';
+import { A_LIFE, FakeGroup, MAX_WAIT, Scene, SIGKILL, SIGTERM } from './fake-group';
+
+describe('Supervisor', () => {
+  let scene: Scene;
+
+  beforeEach(() => {
+    scene = new Scene();
+  });
+  afterEach(() => {
+    sinon.restore();
+  });
+
+  describe('reload', () => {
+    it('replaces one worker after the other, each when its predecessor serves', async () => {
+      const group = scene.begin(2);
+      await scene.ready(100, 101);
+      const reload = scene.supervisor.reload('worker');
+      await settle();
+      expect(group.takeDiary()).to.deep.equal(['SIGTERM to 100']);
+      await scene.end(100);
+      expect(group.takeDiary()).to.deep.equal(['100 of 0 ended as told (0, 0)', 'start 0 as 102']);
+      await scene.ready(102);
+      expect(group.takeDiary()).to.deep.equal(['SIGTERM to 101']);
+      await scene.end(101);
+      await scene.ready(103);
+      expect(await reload).to.deep.equal({
+        generation: 1,
+        replaced: 2,
+        killed: 0,
+        durationMs: 0,
+      });
+      expect(group.generations).to.deep.equal([0, 0, 1, 1]);
+    });
+
+    it('waits for workers that still start', async () => {
+      const group = scene.begin(2);
+      void scene.supervisor.reload('worker');
+      await settle();
+      expect(group.takeDiary()).to.deep.equal([]);
+      await scene.ready(100, 101);
+      expect(group.takeDiary()).to.deep.equal(['SIGTERM to 100']);
+    });
+
+    it('reports those that had to be killed, and how long it took', async () => {
+      scene.begin(2);
+      await scene.ready(100, 101);
+      const reload = scene.supervisor.reload('worker');
+      await scene.pass(MAX_WAIT);
+      await scene.ready(102);
+      await scene.end(101);
+      await scene.ready(103);
+      expect(await reload).to.deep.equal({
+        generation: 1,
+        replaced: 2,
+        killed: 1,
+        durationMs: MAX_WAIT,
+      });
+    });
+
+    it('a second call during a reload joins it; a later one is another', async () => {
+      scene.obedient = true;
+      scene.begin(1);
+      await scene.ready(100);
+      const reports: Promise<ReloadReport>[] = [];
+      reports.push(scene.supervisor.reload('worker'), scene.supervisor.reload('worker'));
+      await settle();
+      await scene.ready(101);
+      const [first, second] = await Promise.all(reports);
+      expect(first).to.equal(second).and.to.include({ generation: 1, replaced: 1 });
+      const third = scene.supervisor.reload('worker');
+      await settle();
+      await scene.ready(102);
+      expect(await third).to.include({ generation: 2, replaced: 1 });
+    });
+
+    it('a worker that dies meanwhile comes back new and is not replaced again', async () => {
+      const group = scene.begin(2);
+      await scene.pass(A_LIFE);
+      await scene.ready(100, 101);
+      const reload = scene.supervisor.reload('worker');
+      await settle();
+      await scene.end(101, 0, SIGKILL);
+      await scene.end(100);
+      await scene.ready(102, 103);
+      expect(await reload).to.include({ replaced: 2 });
+      expect(group.pids).to.have.members([102, 103]);
+    });
+
+    it('start-first: the old one is told to end when the new one serves', async () => {
+      const group = scene.begin(1, { startFirst: true });
+      await scene.ready(100);
+      const reload = scene.supervisor.reload('worker');
+      await settle();
+      expect(group.takeDiary()).to.deep.equal(['start 0 as 101']);
+      await scene.ready(101);
+      expect(group.takeDiary()).to.deep.equal(['SIGTERM to 100']);
+      await scene.end(100);
+      expect(await reload).to.include({ replaced: 1, killed: 0 });
+      expect(group.pids).to.deep.equal([101]);
+    });
+
+    it('start-first: successors that die young leave the old one alone', async () => {
+      const group = scene.begin(1, { startFirst: true });
+      await scene.ready(100);
+      const reload = scene.supervisor.reload('worker');
+      const over = sinon.fake();
+      void reload.then(over);
+      await settle();
+      await scene.end(101, 1);
+      await scene.end(102, 1);
+      expect(group.pids, 'in backoff').to.deep.equal([100]);
+      expect(over.called, 'the reload is not over').to.equal(false);
+      await scene.pass(100);
+      await scene.ready(103);
+      await scene.end(100);
+      expect(await reload).to.include({ replaced: 1 });
+      expect(group.pids).to.deep.equal([103]);
+    });
+
+    it('a stop during a reload ends it as well', async () => {
+      const group = scene.begin(2);
+      await scene.ready(100, 101);
+      const reload = scene.supervisor.reload('worker');
+      await settle();
+      const stopped = scene.supervisor.stop();
+      await settle();
+      await scene.end(100);
+      await scene.end(101);
+      await stopped;
+      expect(await reload).to.include({ generation: 1, replaced: 2 });
+      expect(group.pids).to.deep.equal([]);
+    });
+
+    it('does not touch other groups, and knows its own by name', async () => {
+      scene.make([new FakeGroup(1, 'first', 100), new FakeGroup(1, 'second', 200)]);
+      scene.supervisor.start();
+      await scene.ready(100, 200);
+      void scene.supervisor.reload('second');
+      await settle();
+      expect(scene.groups[0]?.diary).to.not.include('SIGTERM to 100');
+      expect(scene.groups[1]?.diary).to.include('SIGTERM to 200');
+      expect(() => scene.supervisor.reload('third')).to.throw(RangeError, 'third');
+    });
+  });
+});
