@@ -48,8 +48,8 @@ describe('stress', function () {
     expect(result).to.deep.equal({ right: 20, inParent: 20 * 28, elsewhere: 0 });
   });
 
-  it('ends 200 children that compile on a small heap', async () => {
-    const result = await report('small-heap', ['200'], ['--initial-heap-size=4']);
-    expect(result).to.deep.equal({ right: 200 });
+  it('ends 100 children that compile on a small heap', async () => {
+    const result = await report('small-heap', ['100'], ['--initial-heap-size=4']);
+    expect(result).to.deep.equal({ right: 100 });
   });
 });

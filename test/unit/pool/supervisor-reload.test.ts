@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import sinon from 'sinon';
 import type { ReloadReport } from '../../../lib/pool/supervisor';
 import { settle } from '../fake-kernel';
-import { A_LIFE, FakeGroup, MAX_WAIT, Scene, SIGKILL, SIGTERM } from './fake-group';
+import { A_LIFE, FakeGroup, MAX_WAIT, Scene, SIGKILL } from './fake-group';
 
 describe('Supervisor', () => {
   let scene: Scene;
