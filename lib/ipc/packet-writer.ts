@@ -113,6 +113,7 @@ export class PacketWriter extends PacketEnd {
     return new Promise((sent, fail) => {
       const abort = (): void => {
         backlog.waiting.splice(backlog.waiting.indexOf(entry), 1);
+        this.#restIfNothingWaits(backlog);
         fail(signal?.reason as Error);
       };
       const forget = (): void => signal?.removeEventListener('abort', abort);
@@ -138,6 +139,14 @@ export class PacketWriter extends PacketEnd {
     this.watcher().onWritable(() => {
       this.#pump(backlog);
     });
+  }
+
+  /** A watch of a pipe that stays full would keep the process running for nothing. */
+  #restIfNothingWaits(backlog: Backlog): void {
+    if (backlog.waiting.length > 0 || backlog !== this.#ownBacklog()) return;
+    if (backlog.nap !== null) clearTimeout(backlog.nap);
+    backlog.nap = null;
+    this.stopWatching();
   }
 
   /** Sends what waits; at most one large message in a turn of the loop. */
