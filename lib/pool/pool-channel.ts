@@ -9,6 +9,7 @@ import { MessageQueue } from '../ipc/message-queue';
 import { PacketPair } from '../ipc/packet-socket';
 import { QUEUE_BALANCE } from '../process/constants';
 import { queueName } from '../process/queue-name';
+import { allOrNone } from './all-or-none';
 import type { PoolSettings } from './pool-options';
 import { PulledMessages } from './transport/pulled-messages';
 import { StreamTransport } from './transport/stream-transport';
@@ -45,7 +46,13 @@ class UnixSocketChannel implements PoolChannel {
   readonly #pairs: PacketPair[];
 
   constructor(workerNum: number, maxBytes: number) {
-    this.#pairs = Array.from({ length: workerNum }, () => new PacketPair(maxBytes));
+    this.#pairs = allOrNone(
+      workerNum,
+      () => new PacketPair(maxBytes),
+      (pair) => {
+        pair.close();
+      },
+    );
   }
 
   transport(workerId: number): WorkerTransport {

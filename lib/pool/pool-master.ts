@@ -10,6 +10,7 @@ import { systemError } from '../errors';
 import { PacketPair } from '../ipc/packet-socket';
 import type { ExitStatus } from '../process/children';
 import type { PipePair } from '../process/pipe';
+import { allOrNone } from './all-or-none';
 import type { DegradedReport, PoolCallbacks, WorkerExitStatus } from './events';
 import type { PoolChannel } from './pool-channel';
 import type { PoolSettings } from './pool-options';
@@ -61,13 +62,23 @@ export class PoolMaster implements WorkerGroup {
     this.#parts = parts;
     this.size = parts.workerNum;
     this.table = new WorkerTable(this.size);
-    this.#pipes = Array.from({ length: this.size }, () => WorkerProcess.makePair());
+    this.#pipes = this.#makePipes();
     this.#workers = this.#pipes.map((_, id) => this.#makeWorker(id));
     this.#supervisor = new Supervisor([this], {
       maxWaitTime: settings.maxWaitTime,
       restart: settings.restart,
       startFirst: settings.reloadStrategy === 'start-first',
     });
+  }
+
+  /** In the constructor, last of what needs fds: what was opened before is closed when they run out. */
+  #makePipes(): PipePair[] {
+    try {
+      return allOrNone(this.size, () => WorkerProcess.makePair(), closePipe);
+    } catch (error) {
+      this.#control.close();
+      throw error;
+    }
   }
 
   worker(id: number): WorkerProcess {
@@ -84,10 +95,7 @@ export class PoolMaster implements WorkerGroup {
   async stop(): Promise<void> {
     await this.#supervisor.stop();
     this.#control.close();
-    for (const { parent, child } of this.#pipes) {
-      parent.close();
-      child.close();
-    }
+    for (const pipe of this.#pipes) closePipe(pipe);
   }
 
   reload(): Promise<ReloadReport> {
@@ -215,6 +223,11 @@ export class PoolMaster implements WorkerGroup {
     if (slotId >= 0) this.worker(slotId).unref();
     this.#supervisor.detach(pid);
   }
+}
+
+function closePipe({ parent, child }: PipePair): void {
+  parent.close();
+  child.close();
 }
 
 function tooManyLeaving(slotId: number): Error {

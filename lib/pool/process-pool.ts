@@ -167,12 +167,18 @@ export class ProcessPool {
       this.#settings,
       this.#listening,
     );
+    try {
+      this.#master = this.#makeMaster(channel);
+    } catch (error) {
+      channel.close?.();
+      this.#listening = null;
+      throw error;
+    }
     this.#channel = channel;
     this.#masterPid = process.pid;
     const finished = new Promise<void>((resolve) => {
       this.#finish = resolve;
     });
-    this.#master = this.#makeMaster(channel);
     this.#signals = new MasterSignals(
       () => void this.shutdown(),
       () => void this.reload(),
@@ -297,7 +303,11 @@ export class ProcessPool {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#master !== null && this.#worker === null) await this.shutdown();
+    if (this.#worker !== null) return;
+    if (this.#master !== null) await this.shutdown();
+    this.#listening?.unlink();
+    this.#listening?.close();
+    this.#listening = null;
   }
 
   async #run(master: PoolMaster): Promise<void> {

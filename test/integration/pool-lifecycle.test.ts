@@ -105,6 +105,15 @@ describe('pool: lifecycle', () => {
     expect(await resultOf(LIFE, ['startThrows'])).to.deep.equal({ message: 'mine', fds: 0 });
   });
 
+  it('too few fds for its workers: start() is EMFILE and leaves none open', async () => {
+    const options = { wrapper: ['prlimit', '--nofile=300'] };
+    expect(await resultOf(LIFE, ['outOfFds'], options)).to.deep.equal({
+      code: 'EMFILE',
+      left: 0,
+      running: false,
+    });
+  });
+
   it('workerExit comes again and again until the loop is empty, then workerStop (worker_exit_1)', async () => {
     expect(await resultOf(LIFE, ['workerExit'])).to.deep.equal([
       ['exit', 0],

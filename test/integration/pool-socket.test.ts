@@ -273,6 +273,10 @@ describe('pool: listen', () => {
     });
   });
 
+  it('Symbol.asyncDispose of a pool that was not started removes the socket and its file', async () => {
+    expect(await resultOf('pool/listen.js', ['disposed'])).to.deep.equal([true, false, 'no error']);
+  });
+
   it('after a shutdown the pool listens again, on the same path', async () => {
     const closed = [false, 'ERR_POOL_NOT_LISTENING'];
     expect(await resultOf('pool/listen.js', ['again'])).to.deep.equal([...closed, ...closed]);
