@@ -7,6 +7,7 @@
  * Swoole\Process\Pool; docs/swoole-map.md says what differs.
  */
 import { PreforkError } from '../errors';
+import { generation } from '../ipc/generation';
 import { DEFAULT_BACKLOG, ListeningSocket } from '../ipc/listening-socket';
 import type { AsyncOptions } from '../process/process-channel';
 import { sendSignal } from '../process/signals';
@@ -35,6 +36,9 @@ const UNIX_PREFIX = 'unix:';
 
 /** How long sendMessage() blocks a worker while the receiver's pipe is full. The master never blocks. */
 const SEND_TIMEOUT_MS = 60_000;
+
+/** The fork generation in which a pool runs as master: its signals are the process's, so there is one. */
+let masterGeneration = -1;
 
 export class ProcessPool {
   static readonly IPC_NONE = IPC_NONE;
@@ -154,12 +158,15 @@ export class ProcessPool {
    * Runs the pool. The promise settles in the master, when all workers have ended after
    * {@link shutdown}, SIGTERM or SIGINT. A stopped pool may be started again.
    *
-   * @throws PreforkError ERR_POOL_RUNNING; ERR_POOL_NO_CALLBACK; ERR_POOL_NOT_LISTENING; the errors of
+   * @throws PreforkError ERR_POOL_RUNNING, also for a second pool in one process; ERR_POOL_NO_CALLBACK; ERR_POOL_NOT_LISTENING; the errors of
    * Process.start() for the first workers
    */
   async start(): Promise<void> {
     this.#refuseWhileRunning('start()');
     this.#checkCallbacks();
+    if (masterGeneration === generation()) {
+      throw new PreforkError('ERR_POOL_RUNNING', 'another pool runs in this process');
+    }
     const channel = makeChannel(
       this.ipcType,
       this.workerNum,
@@ -174,6 +181,7 @@ export class ProcessPool {
       this.#listening = null;
       throw error;
     }
+    masterGeneration = generation();
     this.#channel = channel;
     this.#masterPid = process.pid;
     const finished = new Promise<void>((resolve) => {
@@ -348,6 +356,7 @@ export class ProcessPool {
 
   async #end(master: PoolMaster): Promise<void> {
     await master.stop();
+    masterGeneration = -1;
     this.#signals?.release();
     this.#channel?.close?.();
     this.#listening = null;

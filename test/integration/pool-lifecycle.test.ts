@@ -105,6 +105,10 @@ describe('pool: lifecycle', () => {
     expect(await resultOf(LIFE, ['startThrows'])).to.deep.equal({ message: 'mine', fds: 0 });
   });
 
+  it('a second pool while one runs is ERR_POOL_RUNNING, and starts after it', async () => {
+    expect(await resultOf(LIFE, ['second'])).to.equal('ERR_POOL_RUNNING');
+  });
+
   it('too few fds for its workers: start() is EMFILE and leaves none open', async () => {
     const options = { wrapper: ['prlimit', '--nofile=300'] };
     expect(await resultOf(LIFE, ['outOfFds'], options)).to.deep.equal({
