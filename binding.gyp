@@ -11,10 +11,11 @@
         "-Wall",
         "-Wextra",
         "-Wno-unused-parameter",
-        "-Wno-cast-function-type"
+        "-Wno-cast-function-type",
+        "-include", "../native/glibc-floor.h"
       ],
-      "ldflags": ["-pthread", "-Wl,-z,now"],
-      "libraries": ["-lrt"]
+      "ldflags": ["-pthread", "-s", "-Wl,-z,now"],
+      "libraries": ["-Wl,--no-as-needed,-l:librt.so.1,--as-needed"]
     }
   ]
 }

@@ -1,4 +1,4 @@
-// `npm run demo`: what the library does, in five short scenes with measured times.
+// `npm run demo`: what the library does, in six short scenes with measured times.
 //
 //   npm run demo          or, when everything is built: node examples/demo.mjs
 //
@@ -23,11 +23,22 @@
 //      parent: 100 MB of data
 //      4 children have read all of it, in <n> ms; copied for one: <n> MB
 //      all 5 processes together: <n> MB; 5 copies of the data alone: 500 MB
+//   6. A server gives work to task workers (examples/task-server.ts)
+//      client: connected to port <n>, sends "hello"
+//      server: worker <n>: "hello", given to a task worker as task <n>
+//      server: task worker <n>: task <n> of worker <n>
+//      client: task <n> was submitted
+//      server: worker <n>: task <n> is finished: Async -> OK
+//      server: the server has ended
 //   Done in <n> ms, nothing is left behind.
 
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { availableParallelism } from 'node:os';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 import { Process } from 'prefork';
 
 const say = (text) => console.log(`   ${text}`);
@@ -39,6 +50,7 @@ await redirection();
 await jobs();
 reaping();
 await sharedMemory();
+await taskServer();
 console.log(`Done in ${ms(begin)}, nothing is left behind.`);
 
 async function closure() {
@@ -189,4 +201,37 @@ function sumUp(self, data) {
 function megabytes(pid, name) {
   const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
   return Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)[1]) / 1024;
+}
+
+async function taskServer() {
+  console.log('6. A server gives work to task workers (examples/task-server.ts)');
+  const script = fileURLToPath(new URL('task-server.ts', import.meta.url));
+  const server = spawn(process.execPath, ['-r', 'ts-node/register', script], {
+    // ts-node would leave its cache in the temporary folder.
+    env: { ...process.env, PORT: '0', DISABLE_V8_COMPILE_CACHE: '1' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const lines = createInterface(server.stdout)[Symbol.asyncIterator]();
+  const port = Number(/port (\d+)/.exec((await lines.next()).value)[1]);
+
+  const client = connect(port, '127.0.0.1');
+  await once(client, 'connect');
+  say(`client: connected to port ${port}, sends "hello"`);
+  client.write('hello\n');
+  const [answer] = await once(client, 'data');
+  const seen = [];
+  while (seen.length < 3) seen.push((await lines.next()).value);
+  // Two processes print at a time.
+  const [given, done, finished] = ['given', 'of worker', 'finished'].map((word) =>
+    seen.find((line) => line.includes(word)),
+  );
+  say(`server: ${given}`);
+  say(`server: ${done}`);
+  say(`client: ${String(answer).trim()}`);
+  say(`server: ${finished}`);
+  client.end();
+  server.kill('SIGTERM');
+  say(`server: ${(await lines.next()).value}`);
+  const [code] = await once(server, 'exit');
+  if (code !== 0) throw new Error(`the server has ended with code ${code}`);
 }

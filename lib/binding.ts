@@ -41,6 +41,18 @@ export interface Binding {
   dup2(from: number, to: number): void;
   FdWatcher: new (fd: number, callback: (events: number) => void) => NativeFdWatcher;
 
+  epollCreate(): number;
+  /** operation: 1 add, 2 remove, 3 change. */
+  epollControl(epoll: number, operation: number, fd: number, events: number, token: number): void;
+  /** Three results an event: token, what epoll reported, bytes received or a negative errno. The bytes
+   * of all stand in `room` one after the other. Never blocks. */
+  epollReceive(epoll: number, room: Uint8Array, results: Int32Array): number;
+  /** ['', 0] of a unix socket, or when the peer is gone. */
+  peerName(fd: number): [address: string, port: number];
+  setNoDelay(fd: number, on: number): void;
+  resetOnClose(fd: number): void;
+  setBacklog(fd: number, backlog: number): void;
+
   mqOpen(name: string, maxMessages: number, messageSize: number): number;
   mqStat(fd: number): [messages: number, maxMessages: number, messageSize: number];
   mqSend(fd: number, data: Uint8Array, offset: number, length: number, mayBlock: boolean): boolean;
@@ -105,7 +117,17 @@ export interface Binding {
     frameBytes: number,
     frames: number,
     results: Int32Array,
+    mayBringFds: boolean,
   ): number;
+  /** One frame, if one is there: its body at `offset` of `body`; the rest goes to `room`, as packet.cc
+   * draws it. */
+  packetTake(
+    fd: number,
+    room: Uint8Array,
+    body: Uint8Array,
+    offset: number,
+    mayBringFds: boolean,
+  ): boolean;
   /** What poll(2) reports; 0: the time is over; -1: a signal came. An fd of -1 just waits. */
   pollFd(fd: number, events: number, timeout: Timeout): number;
 
@@ -113,14 +135,34 @@ export interface Binding {
   listenUnix(path: string, backlog: number): number;
   /** -1 when there is no connection. */
   accept(fd: number): number;
+  /** -1 while the backlog of who listens there is full. */
+  connectUnix(path: string): number;
+
+  udpBind(address: string, port: number): [fd: number, port: number];
+  unixDatagramBind(path: string): number;
+  /** The sender's address, or undefined when nothing is there. `results` takes the length of the datagram,
+   * more than that of `room` when it was cut, and the sender's port. */
+  datagramReceive(fd: number, room: Uint8Array, results: Int32Array): string | undefined;
+  /** false: there is no room. */
+  udpSend(fd: number, data: Uint8Array, address: string, port: number): boolean;
+  unixDatagramSend(fd: number, data: Uint8Array, path: string): boolean;
+
+  /** false: this process has a watchdog already. */
+  slowLogStart(memory: ArrayBuffer, timeoutMs: number, workerId: number, now: number): boolean;
+  slowLogStop(): void;
+  slowLogWake(): void;
+  slowLogKind(name: string): number;
+  slowLogLate(): void;
 }
 
+const ROOT = join(__dirname, '..');
+const PLATFORM = `${process.platform}-${process.arch}`;
+
+/** The binary that came with the package or was built at the installation; one built by node-gyp itself. */
 function candidates(): string[] {
-  const root = join(__dirname, '..');
-  const platform = `${process.platform}-${process.arch}`;
   return [
-    join(root, 'prebuilds', platform, `prefork.abi${process.versions.modules}.node`),
-    join(root, 'build', 'Release', 'prefork.node'),
+    join(ROOT, 'prebuilds', PLATFORM, `prefork.abi${process.versions.modules}.node`),
+    join(ROOT, 'build', 'Release', 'prefork.node'),
   ];
 }
 
@@ -144,10 +186,17 @@ function load(): Binding {
       failures.push(`${path}: ${(error as Error).message}`);
     }
   }
-  throw new PreforkError(
+  throw nothingFits(failures);
+}
+
+function nothingFits(failures: readonly string[]): PreforkError {
+  return new PreforkError(
     'ERR_UNSUPPORTED_NODE',
-    `no prefork binary fits Node ${process.version} (ABI ${process.versions.modules}). Tried:\n  ` +
-      `${failures.join('\n  ')}\nBuild one with: npm rebuild prefork`,
+    `no prefork binary fits Node ${process.version} (ABI ${process.versions.modules}) on ${PLATFORM}. Tried:\n` +
+      failures.map((failure) => `  ${failure}\n`).join('') +
+      'Build one, with Python 3, make and a C++ compiler: npm rebuild prefork\n' +
+      `or, whatever has installed it: node ${join(ROOT, 'scripts', 'build-native.mjs')}\n` +
+      'Binaries are in the package for Node 20, 22, 24 and 26, for glibc 2.28 and later, not for musl.',
   );
 }
 

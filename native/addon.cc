@@ -6,6 +6,8 @@ NODE_MODULE_INIT(/* exports, module, context */) {
   prefork::RegisterChildLoop(exports);
   prefork::RegisterSocket(exports);
   prefork::RegisterListen(exports);
+  prefork::RegisterConnections(exports);
+  prefork::RegisterDatagram(exports);
   prefork::RegisterFdWatcher(exports, context);
   prefork::RegisterMemory(exports);
   prefork::RegisterPacket(exports);
@@ -15,4 +17,5 @@ NODE_MODULE_INIT(/* exports, module, context */) {
   prefork::RegisterRandom(exports);
   prefork::RegisterPrivileges(exports);
   prefork::RegisterSched(exports);
+  prefork::RegisterSlowLog(exports);
 }

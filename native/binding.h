@@ -47,6 +47,8 @@ void RegisterFork(Local<Object> exports);
 void RegisterChildLoop(Local<Object> exports);
 void RegisterSocket(Local<Object> exports);
 void RegisterListen(Local<Object> exports);
+void RegisterConnections(Local<Object> exports);
+void RegisterDatagram(Local<Object> exports);
 void RegisterFdWatcher(Local<Object> exports, Local<Context> context);
 void RegisterMemory(Local<Object> exports);
 void RegisterPacket(Local<Object> exports);
@@ -56,5 +58,6 @@ void RegisterSignal(Local<Object> exports);
 void RegisterRandom(Local<Object> exports);
 void RegisterPrivileges(Local<Object> exports);
 void RegisterSched(Local<Object> exports);
+void RegisterSlowLog(Local<Object> exports);
 
 }  // namespace prefork

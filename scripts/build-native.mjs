@@ -1,6 +1,8 @@
 // Builds the addon for one Node binary and puts it at prebuilds/linux-<arch>/prefork.abi<N>.node.
 //
 //   node scripts/build-native.mjs [--node BINARY] [--nodedir DIR] [--if-missing]
+//
+// --if-missing is for the installation of the package: the binary it brings is kept if it can be loaded.
 
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -8,6 +10,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { withLock } from './lock.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 
@@ -116,12 +119,23 @@ function installBinary(built, output) {
   fs.renameSync(temporary, output);
 }
 
-/** Returns the path of an up-to-date addon for the given Node, building it when needed. */
-export function buildNative({ node = process.execPath, nodedir, ifMissing = false } = {}) {
-  const { version, abi, arch } = inspectNode(node);
-  const output = path.join(root, 'prebuilds', `linux-${arch}`, `prefork.abi${abi}.node`);
-  if (ifMissing && fs.existsSync(output)) return output;
+/** Why this Node cannot load the addon; undefined: it can. In a process of its own, which may crash. */
+export function loadFailure(node, addon) {
+  if (!fs.existsSync(addon)) return 'not there';
+  const script = 'try { require(process.argv[1]) } catch (error) { console.log(error.message) }';
+  const { status, signal, stdout } = spawnSync(node, ['-e', script, addon], { encoding: 'utf8' });
+  if (stdout) return stdout.trim();
+  return status === 0 ? undefined : `the process that loads it ends with ${signal ?? status}`;
+}
 
+function outputFor({ abi, arch }) {
+  return path.join(root, 'prebuilds', `linux-${arch}`, `prefork.abi${abi}.node`);
+}
+
+/** Returns the path of an up-to-date addon for the given Node, building it when needed. */
+export function buildNative({ node = process.execPath, nodedir } = {}) {
+  const { version, abi, arch } = inspectNode(node);
+  const output = outputFor({ abi, arch });
   const folder = path.join(root, '.cache', `native-abi${abi}-${arch}`);
   const stamp = path.join(folder, 'stamp');
   const hash = sourceHash();
@@ -137,7 +151,42 @@ export function buildNative({ node = process.execPath, nodedir, ifMissing = fals
   return output;
 }
 
-function main() {
+/** In an installed package: nobody builds there again. */
+function removeObjectFiles() {
+  if (fs.existsSync(path.join(root, 'lib'))) return;
+  fs.rmSync(path.join(root, '.cache'), { recursive: true, force: true });
+}
+
+function buildIfMissing(options) {
+  if (process.platform !== 'linux')
+    throw new Error(`prefork needs Linux: this is ${process.platform}`);
+  const node = options.node ?? process.execPath;
+  const about = inspectNode(node);
+  const output = outputFor(about);
+  const failure = loadFailure(node, output);
+  if (failure === undefined) return;
+  try {
+    buildNative(options);
+    const still = loadFailure(node, output);
+    if (still !== undefined) throw new Error(`what was built cannot be loaded: ${still}`);
+  } catch (error) {
+    throw new Error(nothingFits(about, output, failure, error), { cause: error });
+  } finally {
+    removeObjectFiles();
+  }
+}
+
+function nothingFits({ version, abi, arch }, output, failure, error) {
+  return [
+    `no prefork binary fits Node ${version} (ABI ${abi}) on linux-${arch}, and none could be built. Tried:`,
+    `  ${output}: ${failure}`,
+    `  build from ${path.join(root, 'native')}: ${error.message}`,
+    'Install Python 3, make, a C++ compiler and npm, and then: npm rebuild prefork',
+    'Binaries are in the package for Node 20, 22, 24 and 26, for glibc 2.28 and later, not for musl.',
+  ].join('\n');
+}
+
+async function main() {
   const { values } = parseArgs({
     options: {
       node: { type: 'string' },
@@ -145,16 +194,17 @@ function main() {
       'if-missing': { type: 'boolean', default: false },
     },
   });
-  buildNative({
+  const options = {
     node: values.node && path.resolve(values.node),
     nodedir: values.nodedir && path.resolve(values.nodedir),
-    ifMissing: values['if-missing'],
-  });
+  };
+  if (values['if-missing']) buildIfMissing(options);
+  else await withLock(root, () => buildNative(options));
 }
 
 if (process.argv[1] && fs.realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
   try {
-    main();
+    await main();
   } catch (error) {
     console.error(`build-native: ${error.message}`);
     process.exitCode = 1;

@@ -7,8 +7,10 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildNative } from './build-native.mjs';
+import { withLock } from './lock.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
+/** The newest release of each line; all releases of a line have one ABI. */
 const pinned = ['20.20.2', '22.23.3', '24.21.0', '26.10.0'];
 
 function installedVersion(folder) {
@@ -53,7 +55,7 @@ export function nodeLines() {
 
 if (process.argv[1] && fs.realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
   try {
-    for (const { major, node } of nodeLines()) console.log(`${major} ${node}`);
+    for (const { major, node } of await withLock(root, nodeLines)) console.log(`${major} ${node}`);
   } catch (error) {
     console.error(`node-lines: ${error.message}`);
     process.exitCode = 1;

@@ -1,4 +1,5 @@
-// Makes a checkout ready to run: dependencies, addon, compiled library. Does only what is missing.
+// Makes a checkout ready to run: dependencies, addon, compiled library. Does only what is missing, and
+// waits for another that does the same.
 
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -6,6 +7,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildNative } from './build-native.mjs';
+import { withLock } from './lock.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 
@@ -63,6 +65,15 @@ function libraryHash() {
   return hash.digest('hex');
 }
 
+/** What a set-up has left that was killed. */
+function removeUnfinished() {
+  const cache = path.join(root, '.cache');
+  fs.mkdirSync(cache, { recursive: true });
+  for (const name of fs.readdirSync(cache).filter((entry) => entry.startsWith('dist-'))) {
+    fs.rmSync(path.join(cache, name), { recursive: true, force: true });
+  }
+}
+
 function compileLibrary() {
   const stamp = path.join(root, 'dist/.stamp');
   const hash = libraryHash();
@@ -79,10 +90,15 @@ function compileLibrary() {
   fs.rmSync(old, { recursive: true, force: true });
 }
 
-try {
+function setUp() {
   installDependencies();
   buildNative();
+  removeUnfinished();
   compileLibrary();
+}
+
+try {
+  await withLock(root, setUp);
 } catch (error) {
   console.error(`setup: ${error.message}`);
   process.exitCode = 1;

@@ -53,11 +53,11 @@ export function pythonPeer(name: string, fixture: string): Peer {
   return { subject: new Subject(name, ['python3', fixturePath(fixture)]) };
 }
 
-export function swoolePeer(name: string, fixture: string): Peer {
+export function swoolePeer(name: string, fixture: string, args: string[] = []): Peer {
   const modules = output('php', ['-m']);
   if (modules === undefined) return { skipped: `${name}: no php here` };
   if (!/^swoole$/m.test(modules)) return { skipped: `${name}: php has no swoole extension` };
-  return { subject: new Subject(name, ['php', fixturePath(fixture)]) };
+  return { subject: new Subject(name, ['php', fixturePath(fixture), ...args]) };
 }
 
 /** Separates what runs from what was left out. */

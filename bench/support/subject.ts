@@ -16,6 +16,7 @@ export interface SubjectOptions {
   wrapper?: readonly string[];
   /** Options for Node itself. */
   node?: string[];
+  args?: string[];
 }
 
 export class Subject {
@@ -38,8 +39,8 @@ export class Subject {
 
   /** A script of bench/fixtures, run by the Node that runs us. */
   static ofFixture(name: string, fixture: string, options: SubjectOptions = {}): Subject {
-    const { env, node = [], wrapper = [] } = options;
-    const command = [...wrapper, process.execPath, ...node, resolve(FIXTURES, fixture)];
+    const { env, node = [], wrapper = [], args = [] } = options;
+    const command = [...wrapper, process.execPath, ...node, fixturePath(fixture), ...args];
     return new Subject(name, command, env);
   }
 

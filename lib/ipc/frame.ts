@@ -9,6 +9,7 @@
  *   kind 0 inline   the body is the message, `length` bytes
  *   kind 1 memfd    the message is in a sealed memfd attached by SCM_RIGHTS, `length` bytes; the body is
  *                   ballast: the first bytes of the message once more, and nobody reads them
+ *   kind 2 shared   the message is in a chunk of shared memory, `length` bytes; the body is its number (u32)
  *
  * flags, sender and tag are the caller's. The ballast makes a large message weigh in the socket: the
  * kernel counts only what is in the frame, and a full pipe could hold thousands of memfds otherwise.
@@ -18,6 +19,9 @@ import { PreforkError } from '../errors';
 const VERSION = 1;
 export const INLINE = 0;
 export const MEMFD = 1;
+export const SHARED = 2;
+/** The body of a frame of kind 2. */
+export const SHARED_BYTES = 4;
 
 export const HEADER_BYTES = 16;
 /**
@@ -99,18 +103,23 @@ export function badFrame(what: string, options?: ErrorOptions): PreforkError {
   return new PreforkError('ERR_BAD_FRAME', `a frame was dropped: ${what}`, options);
 }
 
+function bodyBytesOf(kind: number, length: number, inlineLimit: number): number {
+  if (kind === INLINE) return length;
+  return kind === SHARED ? SHARED_BYTES : ballastOf(length, inlineLimit);
+}
+
 function checkLength(
   { kind, length }: FrameHeader,
   bodyBytes: number,
   inlineLimit: number,
   maxBytes: number,
 ): void {
-  if (kind !== INLINE && kind !== MEMFD) throw badFrame(`unknown kind ${String(kind)}`);
+  if (kind > SHARED) throw badFrame(`unknown kind ${String(kind)}`);
   if (length === 0) throw badFrame('an empty message');
   if (length > maxBytes) {
     throw badFrame(`a message of ${String(length)} bytes, the limit is ${String(maxBytes)}`);
   }
-  const expected = kind === INLINE ? length : ballastOf(length, inlineLimit);
+  const expected = bodyBytesOf(kind, length, inlineLimit);
   if (bodyBytes !== expected) {
     throw badFrame(`a body of ${String(bodyBytes)} bytes where ${String(expected)} belong`);
   }

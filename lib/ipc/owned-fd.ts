@@ -3,7 +3,6 @@
  * after a fork: one inherited from the parent never tells anything.
  */
 import { binding } from '../binding';
-import type { PreforkError } from '../errors';
 import { FdWatcher } from './fd-watcher';
 
 export abstract class OwnedFd {
@@ -33,7 +32,7 @@ export abstract class OwnedFd {
     binding.closeFd(fd);
   }
 
-  protected abstract closedError(): PreforkError;
+  protected abstract closedError(): Error;
 
   protected openFd(): number {
     if (this.closed) throw this.closedError();

@@ -1,6 +1,7 @@
 /** What the two ends of a packet socket share: limits, and what a message carries besides its data. */
 import { PreforkError } from '../errors';
 import { OwnedFd } from './owned-fd';
+import type { PacketMemory } from './packet-memory';
 
 /** What the sender says about a message: it means what the callers agree on. */
 export interface PacketMeta {
@@ -27,11 +28,19 @@ export abstract class PacketEnd extends OwnedFd {
   readonly maxBytes: number;
   /** The longest message that travels inside its frame; a longer one takes a memfd. */
   readonly inlineLimit: number;
+  /** What both ends share; null: messages travel in frames and memfds alone. */
+  protected readonly memory: PacketMemory | null;
 
-  constructor(fd: number, maxBytes: number, inlineLimit: number) {
+  constructor(
+    fd: number,
+    maxBytes: number,
+    inlineLimit: number,
+    memory: PacketMemory | null = null,
+  ) {
     super(fd);
     this.maxBytes = maxBytes;
     this.inlineLimit = inlineLimit;
+    this.memory = memory;
   }
 
   /** Whether waiting on the event loop keeps the process running. It does from the start. */

@@ -10,12 +10,16 @@ import {
   checkMemfd,
   decodeHeader,
   HEADER_BYTES,
+  INLINE,
   MAX_FRAME_BYTES,
-  MEMFD,
+  SHARED,
   type FrameHeader,
 } from './frame';
 import { NO_FD, PacketEnd, type Packet } from './packet-end';
+import { CHUNK_BYTES } from './packet-memory';
+import { PacketSlab } from './packet-slab';
 
+const POLLIN = 1;
 const POLLHUP = 16;
 
 /** The frame had an fd, and this process no place for it. */
@@ -32,6 +36,22 @@ const results = new Int32Array(2 * MAX_BATCH);
 
 /** Made at the first receive. Pages of it that are never used cost nothing. */
 let room: { bytes: Buffer; view: DataView } | null = null;
+
+/** Where packetTake() puts what does not go to the slab; packet.cc draws it. */
+const HEADER_AT = 16;
+const REST_AT = HEADER_AT + HEADER_BYTES;
+
+function makeSingleRoom() {
+  const bytes = Buffer.allocUnsafeSlow(REST_AT + MAX_FRAME_BYTES);
+  return { bytes, view: new DataView(bytes.buffer), results: new Int32Array(bytes.buffer, 0, 2) };
+}
+
+const single = makeSingleRoom();
+const slab = new PacketSlab();
+
+/** Of the message received last: the next is expected to be as long. */
+let lastLength = 0;
+const LARGEST_EXPECTED = 65_536;
 
 function roomForBatch(): { bytes: Buffer; view: DataView } {
   if (room === null) {
@@ -52,6 +72,11 @@ export class PacketReader extends PacketEnd {
     return this.#ended;
   }
 
+  /** Whether nothing can be received at this moment. */
+  get empty(): boolean {
+    return (binding.pollFd(this.openFd(), POLLIN, 0) & POLLIN) === 0;
+  }
+
   /**
    * Takes one message. Never blocks.
    *
@@ -60,7 +85,16 @@ export class PacketReader extends PacketEnd {
    * ERR_NO_PIPE when closed. EMFILE when this process has no fd left: the message stays in the pipe
    */
   receive(): Packet | null {
-    return this.#receiveFrames(1) === 0 ? null : this.#unpack(0);
+    const fd = this.openFd();
+    slab.makeRoom(lastLength);
+    const { bytes, results: taken } = single;
+    if (!binding.packetTake(fd, bytes, slab.bytes, slab.used, this.#mayBringFds())) return null;
+    const frameBytes = taken[0] as number;
+    if (frameBytes === 0 && this.#hungUp(fd)) {
+      this.#noteEnd();
+      return null;
+    }
+    return this.#unpackTaken(frameBytes, taken[1] as number);
   }
 
   /**
@@ -106,12 +140,21 @@ export class PacketReader extends PacketEnd {
   #receiveFrames(most: number): number {
     const fd = this.openFd();
     const { bytes } = roomForBatch();
-    let count = binding.packetReceive(fd, bytes, SLOT_BYTES, most, results);
-    if (count === 0 || results[2 * count - 2] !== 0) return count;
-    if ((binding.pollFd(fd, 0, 0) & POLLHUP) === 0) return count;
+    const args = [fd, bytes, SLOT_BYTES, most, results, this.#mayBringFds()] as const;
+    let count = binding.packetReceive(...args);
+    if (count === 0 || results[2 * count - 2] !== 0 || !this.#hungUp(fd)) return count;
     while (count > 0 && results[2 * count - 2] === 0) count--;
     this.#noteEnd();
     return count;
+  }
+
+  #mayBringFds(): boolean {
+    return this.memory === null || this.memory.mayBringFds;
+  }
+
+  /** An empty frame is received when no process has the write end any more, again and again. */
+  #hungUp(fd: number): boolean {
+    return (binding.pollFd(fd, 0, 0) & POLLHUP) !== 0;
   }
 
   /** At the end the fd is readable for ever: a lasting watch would spin. */
@@ -120,27 +163,77 @@ export class PacketReader extends PacketEnd {
     this.stopWatching();
   }
 
+  /** The frame that packetTake() has left in `single` and in the slab. */
+  #unpackTaken(bytes: number, fd: number): Packet {
+    try {
+      const header = decodeHeader(single.view, HEADER_AT, bytes, this.inlineLimit, this.maxBytes);
+      const { kind, length, sender, tag, flags } = header;
+      let data: Buffer;
+      if (kind === INLINE) data = takenContent(header, fd);
+      else if (kind === SHARED) data = this.#chunkContent(header, fd, slab.bytes, slab.used);
+      else data = memfdContent(header, fd);
+      lastLength = Math.min(length, LARGEST_EXPECTED);
+      return { data, sender, tag, flags };
+    } finally {
+      if (fd >= 0) this.#closeReceived(fd);
+    }
+  }
+
   #unpack(i: number): Packet {
     const fd = results[2 * i + 1] as number;
     try {
       const { bytes, view } = roomForBatch();
       const at = i * SLOT_BYTES;
-      const length = results[2 * i] as number;
-      const header = decodeHeader(view, at, length, this.inlineLimit, this.maxBytes);
-      const body = at + HEADER_BYTES;
-      const data =
-        header.kind === MEMFD ? memfdContent(header, fd) : inlineContent(header, fd, bytes, body);
-      return { data, sender: header.sender, tag: header.tag, flags: header.flags };
+      const frameBytes = results[2 * i] as number;
+      const header = decodeHeader(view, at, frameBytes, this.inlineLimit, this.maxBytes);
+      const { kind, sender, tag, flags } = header;
+      let data: Buffer;
+      if (kind === INLINE) data = inlineContent(header, fd, bytes, at + HEADER_BYTES);
+      else if (kind === SHARED) data = this.#chunkContent(header, fd, bytes, at + HEADER_BYTES);
+      else data = memfdContent(header, fd);
+      return { data, sender, tag, flags };
     } finally {
-      if (fd >= 0) binding.closeFd(fd);
+      if (fd >= 0) this.#closeReceived(fd);
     }
+  }
+
+  #closeReceived(fd: number): void {
+    binding.closeFd(fd);
+    this.memory?.countMemfd(-1);
+  }
+
+  #chunkContent({ length }: FrameHeader, fd: number, body: Buffer, at: number): Buffer {
+    refuseFd(fd);
+    const chunk = body.readUInt32LE(at);
+    if (length > CHUNK_BYTES || !this.memory?.take(chunk)) {
+      throw badFrame(`nothing in chunk ${String(chunk)} of ${String(length)} bytes`);
+    }
+    slab.makeRoom(length);
+    const data = slab.claim(length);
+    this.memory.empty(chunk, data);
+    return data;
   }
 }
 
-function inlineContent({ length }: FrameHeader, fd: number, bytes: Buffer, at: number): Buffer {
+function refuseFd(fd: number): void {
   if (fd !== NO_FD) throw badFrame('an fd attached where none belongs');
+}
+
+function inlineContent({ length }: FrameHeader, fd: number, bytes: Buffer, at: number): Buffer {
+  refuseFd(fd);
   const data = Buffer.allocUnsafe(length);
   bytes.copy(data, 0, at, at + length);
+  return data;
+}
+
+/** Most often it stands where it can stay; otherwise its end is in `single`. */
+function takenContent({ length }: FrameHeader, fd: number): Buffer {
+  refuseFd(fd);
+  const { room, used } = slab;
+  if (length <= room) return slab.claim(length);
+  const data = Buffer.allocUnsafeSlow(length);
+  slab.bytes.copy(data, 0, used);
+  single.bytes.copy(data, room, REST_AT, REST_AT + length - room);
   return data;
 }
 

@@ -8,9 +8,18 @@
 import { binding } from '../binding';
 import { PreforkError } from '../errors';
 import { checkInteger } from '../validate';
-import { ballastOf, encodeHeader, HEADER_BYTES, INLINE, MEMFD } from './frame';
+import {
+  ballastOf,
+  encodeHeader,
+  HEADER_BYTES,
+  INLINE,
+  MEMFD,
+  SHARED,
+  SHARED_BYTES,
+} from './frame';
 import { generation } from './generation';
 import { NO_FD, PacketEnd, type Packet, type PacketMeta } from './packet-end';
+import { NO_CHUNK } from './packet-memory';
 
 const POLLOUT = 4;
 const FOREVER = -1;
@@ -36,8 +45,12 @@ interface Backlog {
   nap: NodeJS.Timeout | null;
 }
 
+const NO_META: PacketMeta = {};
+
 const header = new DataView(new ArrayBuffer(HEADER_BYTES));
 const headerBytes = new Uint8Array(header.buffer);
+const chunkNumber = new DataView(new ArrayBuffer(SHARED_BYTES));
+const chunkBytes = new Uint8Array(chunkNumber.buffer);
 
 export class PacketWriter extends PacketEnd {
   #backlog: Backlog = emptyBacklog();
@@ -56,7 +69,7 @@ export class PacketWriter extends PacketEnd {
    * ERR_NO_PIPE when closed. EMFILE, ENOSPC, ENOMEM for a large message: nothing was sent. EPIPE when no
    * process has the read end
    */
-  send(data: Buffer, meta: PacketMeta = {}, timeoutMs = FOREVER): boolean {
+  send(data: Buffer, meta: PacketMeta = NO_META, timeoutMs = FOREVER): boolean {
     const packet = this.#packet(data, meta);
     checkInteger('timeoutMs', timeoutMs, FOREVER, LONGEST_TIMEOUT);
     const end = endOf(timeoutMs);
@@ -72,7 +85,7 @@ export class PacketWriter extends PacketEnd {
    *
    * @param signal - takes the message back while it waits; the promise rejects with its reason
    */
-  async sendAsync(data: Buffer, meta: PacketMeta = {}, signal?: AbortSignal): Promise<void> {
+  async sendAsync(data: Buffer, meta: PacketMeta = NO_META, signal?: AbortSignal): Promise<void> {
     const packet = this.#packet(data, meta);
     signal?.throwIfAborted();
     const backlog = this.#ownBacklog();
@@ -95,7 +108,7 @@ export class PacketWriter extends PacketEnd {
     return this.#backlog;
   }
 
-  #packet(data: Buffer, { sender = 0, tag = 0, flags = 0 }: PacketMeta): Packet {
+  #packet(data: Buffer, meta: PacketMeta): Packet {
     if (data.length === 0) throw new PreforkError('ERR_EMPTY_DATA', 'data must not be empty');
     if (data.length > this.maxBytes) {
       throw new PreforkError(
@@ -103,9 +116,12 @@ export class PacketWriter extends PacketEnd {
         `a message of ${String(data.length)} bytes, the limit (maxBytes) is ${String(this.maxBytes)}`,
       );
     }
-    checkInteger('sender', sender, -0x80000000, 0x7fffffff);
-    checkInteger('tag', tag, 0, 0xffffffff);
-    checkInteger('flags', flags, 0, 0xff);
+    const { sender = 0, tag = 0, flags = 0 } = meta;
+    if (meta !== NO_META) {
+      checkInteger('sender', sender, -0x80000000, 0x7fffffff);
+      checkInteger('tag', tag, 0, 0xffffffff);
+      checkInteger('flags', flags, 0, 0xff);
+    }
     return { data, sender, tag, flags };
   }
 
@@ -190,15 +206,43 @@ export class PacketWriter extends PacketEnd {
 
   #put(packet: Packet, end: number): number {
     const fd = this.openFd();
-    const { length } = packet.data;
-    if (!this.#isLarge(packet)) return putFrame(fd, packet, length, NO_FD, end);
-    // A memfd is costly to fill: not before there is room for its frame.
+    if (this.#isLarge(packet)) return this.#putLarge(fd, packet, end);
+    const chunk = this.memory === null ? NO_CHUNK : this.memory.fill(packet.data);
+    if (chunk === NO_CHUNK) {
+      return putFrame(fd, packet, INLINE, packet.data, packet.data.length, NO_FD, end);
+    }
+    chunkNumber.setUint32(0, chunk, true);
+    let outcome = FULL;
+    try {
+      outcome = putFrame(fd, packet, SHARED, chunkBytes, SHARED_BYTES, NO_FD, end);
+    } finally {
+      if (outcome !== SENT) this.memory?.takeBack(chunk);
+    }
+    return outcome;
+  }
+
+  /** A memfd is costly to fill: not before there is room for its frame. */
+  #putLarge(fd: number, packet: Packet, end: number): number {
     while (binding.packetFull(fd)) {
       if (!waitAfter(FULL, fd, end)) return FULL;
     }
-    const memfd = binding.memfdWith(packet.data);
+    // Early: a reader that has just seen no memfd coming has received by the time this one is filled.
+    this.memory?.countMemfd(1);
+    let outcome = FULL;
     try {
-      return putFrame(fd, packet, ballastOf(length, this.inlineLimit), memfd, end);
+      outcome = this.#putMemfd(fd, packet, end);
+    } finally {
+      if (outcome !== SENT) this.memory?.countMemfd(-1);
+    }
+    return outcome;
+  }
+
+  #putMemfd(fd: number, packet: Packet, end: number): number {
+    const { data } = packet;
+    const memfd = binding.memfdWith(data);
+    try {
+      const ballast = ballastOf(data.length, this.inlineLimit);
+      return putFrame(fd, packet, MEMFD, data, ballast, memfd, end);
     } finally {
       binding.closeFd(memfd);
     }
@@ -215,12 +259,18 @@ function endOf(timeoutMs: number): number {
   return timeoutMs === 0 ? 0 : performance.now() + timeoutMs;
 }
 
-function putFrame(fd: number, packet: Packet, bytes: number, memfd: number, end: number): number {
-  const { data, sender, tag, flags } = packet;
-  const kind = memfd === NO_FD ? INLINE : MEMFD;
+function putFrame(
+  fd: number,
+  { data, sender, tag, flags }: Packet,
+  kind: number,
+  body: Uint8Array,
+  bytes: number,
+  memfd: number,
+  end: number,
+): number {
   encodeHeader(header, { kind, flags, sender, length: data.length, tag });
   for (;;) {
-    const outcome = binding.packetSend(fd, headerBytes, data, bytes, memfd);
+    const outcome = binding.packetSend(fd, headerBytes, body, bytes, memfd);
     if (outcome === SENT || !waitAfter(outcome, fd, end)) return outcome;
   }
 }

@@ -1,8 +1,6 @@
 /** The events of a pool. Their names are matched without case; a second callback replaces the first. */
-import { PreforkError } from '../errors';
+import { Callbacks } from '../callbacks';
 import type { ExitStatus } from '../process/children';
-import { checkFunction } from '../validate';
-import { nearest } from './pool-options';
 import type { ProcessPool } from './process-pool';
 
 /** How a worker ended. */
@@ -55,28 +53,8 @@ const NAMES: readonly PoolEventName[] = [
   'shutdown',
 ];
 
-export class PoolCallbacks {
-  readonly #callbacks: Partial<PoolEvents> = {};
-
-  /** @throws PreforkError ERR_UNKNOWN_EVENT with the nearest name; ERR_INVALID_ARG_TYPE */
-  set(name: string, callback: unknown): void {
-    const known = NAMES.find((other) => other.toLowerCase() === name.toLowerCase());
-    if (known === undefined) {
-      throw new PreforkError(
-        'ERR_UNKNOWN_EVENT',
-        `a pool has no event "${name}"; the nearest is "${nearest(name, NAMES)}"`,
-      );
-    }
-    checkFunction('callback', callback);
-    Object.assign(this.#callbacks, { [known]: callback });
-  }
-
-  has(name: PoolEventName): boolean {
-    return this.#callbacks[name] !== undefined;
-  }
-
-  call<Name extends PoolEventName>(name: Name, ...args: Parameters<PoolEvents[Name]>): unknown {
-    const callback = this.#callbacks[name] as ((...args: unknown[]) => unknown) | undefined;
-    return callback?.(...args);
+export class PoolCallbacks extends Callbacks<PoolEvents> {
+  constructor() {
+    super('a pool', NAMES);
   }
 }

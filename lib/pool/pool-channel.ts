@@ -30,11 +30,16 @@ export interface PoolChannel {
   transport?(workerId: number): WorkerTransport;
   /** False when the worker's pipe was full for `timeoutMs`. */
   send?(data: Buffer, workerId: number, timeoutMs: number): boolean;
-  sendAsync?(data: Buffer, workerId: number, signal?: AbortSignal): Promise<void>;
+  /** Null: it was sent at once. */
+  sendAsync?(data: Buffer, workerId: number, signal?: AbortSignal): Promise<void> | null;
   /** Adds to the reply of the request that is being handled. */
   write?(data: Buffer): void;
   /** Gives a worker's Process what belongs to it. */
   equip?(worker: WorkerProcess): void;
+  /** Whether no message waits for this worker. */
+  isEmpty?(workerId: number): boolean;
+  /** No process reads for this worker any more, and one was perhaps killed at it. */
+  reclaim?(workerId: number): void;
   /** Messages that wait for any worker. */
   queued?(): number;
   /** Only the workers' own pipes are left to close. */
@@ -48,7 +53,7 @@ class UnixSocketChannel implements PoolChannel {
   constructor(workerNum: number, maxBytes: number) {
     this.#pairs = allOrNone(
       workerNum,
-      () => new PacketPair(maxBytes),
+      () => new PacketPair(maxBytes, { withChunks: true }),
       (pair) => {
         pair.close();
       },
@@ -66,11 +71,22 @@ class UnixSocketChannel implements PoolChannel {
   }
 
   send(data: Buffer, workerId: number, timeoutMs: number): boolean {
-    return this.#pair(workerId).writer.send(data, {}, timeoutMs);
+    return this.#pair(workerId).writer.send(data, undefined, timeoutMs);
   }
 
-  sendAsync(data: Buffer, workerId: number, signal?: AbortSignal): Promise<void> {
-    return this.#pair(workerId).writer.sendAsync(data, {}, signal);
+  sendAsync(data: Buffer, workerId: number, signal?: AbortSignal): Promise<void> | null {
+    const { writer } = this.#pair(workerId);
+    signal?.throwIfAborted();
+    if (writer.waiting === 0 && writer.send(data, undefined, 0)) return null;
+    return writer.sendAsync(data, undefined, signal);
+  }
+
+  isEmpty(workerId: number): boolean {
+    return this.#pair(workerId).reader.empty;
+  }
+
+  reclaim(workerId: number): void {
+    this.#pair(workerId).reclaim();
   }
 
   close(): void {

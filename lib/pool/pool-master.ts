@@ -133,6 +133,7 @@ export class PoolMaster implements WorkerGroup {
     const lostMessages = row === undefined ? 0 : row.taken - row.handled;
     row?.clear();
     this.#rows.delete(pid);
+    if (this.table.isDeserted(slotId)) this.#parts.channel.reclaim?.(slotId);
     // A worker that is told to end before it has begun dies of SIGTERM.
     const endedWell = status.signal === 0 || (expected && status.signal === SIGTERM);
     if (status.code !== 0 || !endedWell || lostMessages > 0) {

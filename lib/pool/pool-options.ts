@@ -1,6 +1,7 @@
 /** The options of a pool: names, defaults, limits. */
 import { availableParallelism } from 'node:os';
 import { PreforkError } from '../errors';
+import { nearest } from '../nearest';
 import { checkInteger, checkString, invalidType } from '../validate';
 import type { Privileges } from './privileges';
 import { DEFAULT_RESTART, type RestartOptions, type RestartPolicy } from './restart-policy';
@@ -106,31 +107,6 @@ export function unknownOption(name: string, known: readonly string[]): PreforkEr
     'ERR_UNKNOWN_OPTION',
     `there is no option "${name}"; the nearest is "${nearest(name, known)}"`,
   );
-}
-
-/** The known name that the fewest edits lead to. */
-export function nearest(name: string, known: readonly string[]): string {
-  let best = '';
-  let fewest = Infinity;
-  for (const candidate of known) {
-    const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
-    if (distance < fewest) [best, fewest] = [candidate, distance];
-  }
-  return best;
-}
-
-/** Levenshtein's, by rows. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
 }
 
 function checkRestart(name: string, value: unknown): RestartPolicy {

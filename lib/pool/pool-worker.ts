@@ -40,8 +40,9 @@ export interface WorkerContext {
 
 const EXIT_TICK_MS = 10;
 
-/** The part of maxWaitTime after which a worker ends by itself rather than being killed. */
-const PATIENCE = 0.9;
+/** A worker ends by itself so long before it would be killed: a tenth of maxWaitTime, 100 ms at least. */
+const MARGIN_PART = 0.1;
+const MARGIN_MS = 100;
 
 /** maxRequest up to this is taken literally, above it workers get a random extra. */
 const NO_JITTER_UP_TO = 10;
@@ -54,6 +55,7 @@ export class PoolWorker implements Intake {
   #taken = 0;
   #stopping = false;
   #detached = false;
+  #inBurst = false;
   #whenIdle: (() => void) | null = null;
 
   constructor(context: WorkerContext) {
@@ -116,16 +118,24 @@ export class PoolWorker implements Intake {
     this.#context.row.taken++;
   }
 
-  notTaken(): void {
+  notTaken(empty: boolean): void {
+    const { row, table, id } = this.#context;
     this.#taken--;
-    this.#context.row.taken--;
+    row.taken--;
+    if (empty) table.noteEmpty(id);
+  }
+
+  /** The clock is read once for all of them. */
+  burst(on: boolean): void {
+    this.#inBurst = on;
+    if (!on && this.#running === 0) this.#countBusyTime();
   }
 
   handle(data: Buffer): Promise<void> | void {
     const { pool, row, table, id, callbacks } = this.#context;
     table.countTaken(id, 1);
-    if (this.#running++ === 0) row.busySince = Date.now();
-    row.busy = this.#running;
+    if (row.busySince === 0) row.busySince = Date.now();
+    row.busy = ++this.#running;
     let result: unknown;
     try {
       result = callbacks.call('message', pool, data);
@@ -155,12 +165,18 @@ export class PoolWorker implements Intake {
     row.handled++;
     row.busy = --this.#running;
     if (this.#running === 0) {
-      row.busyTime += Date.now() - row.busySince;
-      row.busySince = 0;
+      if (!this.#inBurst) this.#countBusyTime();
       this.#whenIdle?.();
     }
     if (this.#limit > 0 && row.handled >= this.#limit) this.stop();
     else if (!this.#stopping) this.#transport?.resume();
+  }
+
+  #countBusyTime(): void {
+    const { row } = this.#context;
+    if (row.busySince === 0) return;
+    row.busyTime += Date.now() - row.busySince;
+    row.busySince = 0;
   }
 
   /** Signals first: one that arrives from now on finds a worker that knows how to end. */
@@ -214,7 +230,7 @@ export class PoolWorker implements Intake {
       setImmediate(() => {
         this.#finish();
       });
-    }, maxWaitTime * PATIENCE).unref();
+    }, patience(maxWaitTime)).unref();
   }
 
   #finish(): never {
@@ -223,6 +239,12 @@ export class PoolWorker implements Intake {
     if (!this.#detached) callbacks.call('workerStop', pool, id);
     process.exit();
   }
+}
+
+/** From the SIGTERM to the forced end, in ms: at least half of what there is. */
+export function patience(maxWaitTime: number): number {
+  const margin = Math.max(maxWaitTime * MARGIN_PART, MARGIN_MS);
+  return Math.max(maxWaitTime - margin, maxWaitTime / 2);
 }
 
 /** How many messages a worker takes; 0: no limit. */

@@ -6,6 +6,7 @@
  * Workers are forks of the master: what it has loaded they share. The facts it follows are those of
  * Swoole\Process\Pool; docs/swoole-map.md says what differs.
  */
+import type { Capitalized } from '../callbacks';
 import { PreforkError } from '../errors';
 import { generation } from '../ipc/generation';
 import { DEFAULT_BACKLOG, ListeningSocket } from '../ipc/listening-socket';
@@ -124,7 +125,10 @@ export class ProcessPool {
    * IPC_NONE
    */
   on<Name extends PoolEventName>(event: Name, callback: PoolEvents[Name]): this;
-  on(event: string, callback: (...args: never[]) => unknown): this;
+  on<Name extends keyof Capitalized<PoolEvents>>(
+    event: Name,
+    callback: Capitalized<PoolEvents>[Name],
+  ): this;
   on(event: string, callback: unknown): this {
     this.#refuseWhileRunning('on()');
     if (this.ipcType === IPC_NONE && event.toLowerCase() === 'message') {
@@ -276,7 +280,9 @@ export class ProcessPool {
     if (channel.sendAsync === undefined) {
       throw wrongType('sendMessageAsync() needs a pool of IPC_UNIXSOCK');
     }
-    await channel.sendAsync(checkData(data), workerId, signal);
+    const bytes = checkData(data);
+    const sending = channel.sendAsync(bytes, workerId, signal);
+    if (sending !== null) await sending;
     master.table.countSent(workerId, 1);
   }
 

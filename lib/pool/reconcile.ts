@@ -36,6 +36,8 @@ export interface GroupState {
   stopping: boolean;
   /** Replace by starting the new one before stopping the old one. */
   startFirst: boolean;
+  /** A successor could not start: those that run stay, whatever their generation. */
+  reloadFailed: boolean;
 }
 
 export type Action =
@@ -109,6 +111,7 @@ function rollingReplace(group: GroupState, now: number): Action[] {
   const handedOver = group.slots.flatMap(handOver);
   if (handedOver.length > 0 || group.slots.some((slot) => inTransition(slot, now)))
     return handedOver;
+  if (group.reloadFailed) return [];
   const slot = group.slots.find(
     ({ current }) => current !== null && current.generation < group.generation,
   );

@@ -1,7 +1,7 @@
 /**
  * When a worker that has ended is started again.
  *
- *   lived on, or ended in good order   -> at once
+ *   lived on, or ended in good order   -> at once; not more often than every 20 ms
  *   died young                         -> at once the first time, then 100 ms, 200 ms, 400 ms … with
  *                                         jitter, up to a limit; after `breakerAfter` in a row the pool
  *                                         is degraded, and goes on trying at the longest delay
@@ -53,8 +53,8 @@ export interface RestartDecision {
   degraded: boolean;
 }
 
-/** Ends in good order faster than this are a loop that only forks. */
-const HOT_LOOP_MS = 20;
+/** A worker that has done nothing we know of and ends in good order sooner is started again only then. */
+const LEAST_PERIOD_MS = 20;
 
 export function decideRestart(
   policy: RestartPolicy,
@@ -65,7 +65,7 @@ export function decideRestart(
   if (end.signal === 0 && end.code === EXIT_DO_NOT_RESTART) {
     return { delay: Infinity, failures: failuresBefore, degraded: false };
   }
-  if (!diedYoung(policy, end)) return { delay: 0, failures: 0, degraded: false };
+  if (!diedYoung(policy, end)) return { delay: pause(end), failures: 0, degraded: false };
   const failures = failuresBefore + 1;
   return {
     delay: delayAfter(policy, failures, random),
@@ -74,9 +74,23 @@ export function decideRestart(
   };
 }
 
+/** Whether workers like this one seem unable to serve. A first death by a signal may be somebody's kill. */
+export function cannotStart({ delay, failures }: RestartDecision, { code }: WorkerEnd): boolean {
+  return delay === Infinity || failures > 1 || (failures === 1 && code !== 0);
+}
+
+function endedWell({ code, signal }: WorkerEnd): boolean {
+  return code === 0 && signal === 0;
+}
+
 function diedYoung(policy: RestartPolicy, end: WorkerEnd): boolean {
-  if (end.code === 0 && end.signal === 0) return end.uptimeMs < HOT_LOOP_MS && !end.provedItself;
-  return end.uptimeMs < policy.minUptime && !end.provedItself;
+  return !endedWell(end) && end.uptimeMs < policy.minUptime && !end.provedItself;
+}
+
+/** Very short jobs are no failure, but shall not keep the master busy with forks alone. */
+function pause(end: WorkerEnd): number {
+  if (!endedWell(end) || end.provedItself) return 0;
+  return Math.max(0, LEAST_PERIOD_MS - end.uptimeMs);
 }
 
 function delayAfter(policy: RestartPolicy, failures: number, random: () => number): number {

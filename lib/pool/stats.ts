@@ -19,7 +19,7 @@ export interface WorkerStats {
   /** Part of its life that it was busy, in ms. */
   busyTimeMs: number;
   uptimeMs: number;
-  /** Messages sent to it that it has not taken. */
+  /** IPC_UNIXSOCK: messages sent to it that it has not taken. */
   queued: number;
   /** Resident memory, in bytes: all of it, and with pages shared by n processes counted as 1/n. */
   rssBytes: number;
@@ -48,7 +48,9 @@ export function poolStats(
   channel: PoolChannel,
   size: number,
 ): PoolStats {
-  const workers = Array.from({ length: size }, (_, id) => workerStats(table, id));
+  const workers = Array.from({ length: size }, (_, id) => {
+    return { ...workerStats(table, id), queued: queuedOf(table, channel, id) };
+  });
   const sum = (field: 'requests' | 'restarts' | 'queued' | 'rssBytes' | 'pssBytes'): number =>
     workers.reduce((total, worker) => total + worker[field], 0);
   return {
@@ -67,7 +69,13 @@ export function poolStats(
   };
 }
 
-function workerStats(table: WorkerTable, id: number): WorkerStats {
+/** What the kernel has outweighs what was counted. */
+function queuedOf(table: WorkerTable, channel: PoolChannel, id: number): number {
+  if (channel.isEmpty?.(id) !== false) return 0;
+  return Math.max(1, table.queued(id));
+}
+
+export function workerStats(table: WorkerTable, id: number): Omit<WorkerStats, 'queued'> {
   const row = table.current(id);
   const pid = row === null || row.pid === 0 ? null : row.pid;
   const now = Date.now();
@@ -82,7 +90,6 @@ function workerStats(table: WorkerTable, id: number): WorkerStats {
     running: row?.busy ?? 0,
     busyTimeMs: (row?.busyTime ?? 0) + busyNow,
     uptimeMs: pid === null ? 0 : now - (row?.startedAt ?? now),
-    queued: table.queued(id),
     ...memoryOf(pid),
   };
 }

@@ -18,12 +18,14 @@ import {
   type Instance,
   type Slot,
 } from './reconcile';
-import { decideRestart, type RestartPolicy } from './restart-policy';
+import { cannotStart, decideRestart, type RestartPolicy, type WorkerEnd } from './restart-policy';
 
 /** What a group does with its workers; the supervisor decides when. */
 export interface WorkerGroup {
   readonly name: string;
   readonly size: number;
+  /** Reload by starting the successor first; default: as the supervisor's option says. */
+  readonly startFirst?: boolean;
   /** Forks the worker of a slot. Never returns in the child. */
   start(slotId: number, generation: number): StartedWorker;
   /** A worker has ended: `expected` when the supervisor had asked for it. */
@@ -54,6 +56,11 @@ export interface ReloadReport {
   replaced: number;
   /** Of these, workers that had to be killed after `maxWaitTime`. */
   killed: number;
+  /**
+   * The id of a worker whose successor ended before it served. The reload has stopped there: the others run
+   * on in their old generation. Missing when all went well.
+   */
+  failed?: number;
   durationMs: number;
 }
 
@@ -68,6 +75,7 @@ interface Reload {
   startedAt: number;
   replaced: number;
   killed: number;
+  failed: number | null;
   promise: Promise<ReloadReport>;
   resolve: (report: ReloadReport) => void;
 }
@@ -83,7 +91,7 @@ export class Supervisor {
 
   constructor(groups: WorkerGroup[], options: SupervisorOptions) {
     this.#options = options;
-    this.#groups = groups.map((group) => supervise(group, options.startFirst));
+    this.#groups = groups.map((group) => supervise(group, group.startFirst ?? options.startFirst));
   }
 
   /** @throws what the first forks throw: later failures are retried and told by `degraded` */
@@ -111,7 +119,9 @@ export class Supervisor {
     const promise = new Promise<ReloadReport>((settle) => {
       resolve = settle;
     });
-    supervised.reload = { startedAt: Date.now(), replaced: 0, killed: 0, promise, resolve };
+    const startedAt = Date.now();
+    supervised.reload = { startedAt, replaced: 0, killed: 0, failed: null, promise, resolve };
+    supervised.state.reloadFailed = false;
     supervised.state.generation++;
     this.#requestTick();
     return promise;
@@ -132,6 +142,15 @@ export class Supervisor {
     found.instance.detached = true;
     found.instance.killAt = Infinity;
     retireCurrent(found.slot);
+    this.#requestTick();
+  }
+
+  /** Starts a successor for the worker with this pid at once, and ends that one in good order. */
+  replace(pid: number): void {
+    const found = this.#find(pid);
+    if (found === null || found.slot.current !== found.instance) return;
+    retireCurrent(found.slot);
+    if (found.instance.stage !== 'draining') this.#terminate(found.instance, Date.now());
     this.#requestTick();
   }
 
@@ -217,7 +236,8 @@ export class Supervisor {
     } catch (error) {
       if (this.#starting) throw error;
       // The machine is short of something, or a Worker thread runs: try again later.
-      this.#putOff(supervised, slot, { code: 1, signal: 0, uptimeMs: 0, provedItself: false });
+      const failure = { code: 1, signal: 0, uptimeMs: 0, provedItself: false };
+      this.#putOff(supervised, slot, failure, state.generation);
       group.degraded(slot.id, supervised.failures[slot.id] ?? 0, error as Error);
       this.#requestTick();
       return;
@@ -248,7 +268,10 @@ export class Supervisor {
     if (slot.current === instance) {
       slot.current = null;
       slot.startAt = 0;
-      if (!expected) this.#putOff(supervised, slot, this.#endOf(supervised, instance, status));
+      if (!expected) {
+        const end = this.#endOf(supervised, instance, status);
+        this.#putOff(supervised, slot, end, instance.generation);
+      }
     } else {
       slot.retired = slot.retired.filter((other) => other !== instance);
     }
@@ -268,23 +291,33 @@ export class Supervisor {
     };
   }
 
-  #putOff(supervised: Supervised, slot: Slot, end: Parameters<typeof decideRestart>[2]): void {
+  #putOff(supervised: Supervised, slot: Slot, end: WorkerEnd, generation: number): void {
     const before = supervised.failures[slot.id] ?? 0;
     const decision = decideRestart(this.#options.restart, before, end, Math.random);
     supervised.failures[slot.id] = decision.failures;
     slot.startAt = decision.delay === 0 ? 0 : Date.now() + decision.delay;
+    if (generation === supervised.state.generation && cannotStart(decision, end)) {
+      this.#failReload(supervised, slot);
+    }
     if (decision.degraded) supervised.group.degraded(slot.id, decision.failures);
+  }
+
+  /** Start-first needs not: there the old worker serves until a successor does. */
+  #failReload({ reload, state }: Supervised, slot: Slot): void {
+    if (reload === null || state.startFirst) return;
+    state.reloadFailed = true;
+    reload.failed ??= slot.id;
   }
 
   #settleReload(supervised: Supervised, now: number): void {
     const { reload, state } = supervised;
-    const over = state.stopping ? isEmpty(state) : isReplaced(state, now);
-    if (reload === null || !over) return;
+    if (reload === null || !isOver(reload, state, now)) return;
     supervised.reload = null;
     reload.resolve({
       generation: state.generation,
       replaced: reload.replaced,
       killed: reload.killed,
+      ...(reload.failed === null ? {} : { failed: reload.failed }),
       durationMs: now - reload.startedAt,
     });
   }
@@ -310,8 +343,13 @@ function supervise(group: WorkerGroup, startFirst: boolean): Supervised {
   const slots = Array.from({ length: group.size }, (_, id): Slot => {
     return { id, current: null, retired: [], startAt: 0 };
   });
-  const state = { slots, generation: 0, stopping: false, startFirst };
+  const state = { slots, generation: 0, stopping: false, startFirst, reloadFailed: false };
   return { group, state, failures: slots.map(() => 0), reload: null };
+}
+
+function isOver(reload: Reload, state: GroupState, now: number): boolean {
+  if (state.stopping) return isEmpty(state);
+  return reload.failed !== null || isReplaced(state, now);
 }
 
 function retireCurrent(slot: Slot): void {

@@ -12,11 +12,11 @@ import { Process } from '../process/process';
 import type { WorkerTable } from './worker-table';
 
 /** A pipe that outlives the processes at its ends. */
-class SharedPipe extends ProcessPipe {
+export class SharedPipe extends ProcessPipe {
   readonly #pair: PipePair;
 
   constructor(pair: PipePair) {
-    super('dgram');
+    super(pair.parent.kind);
     this.#pair = pair;
     this.open(pair.parent);
   }
@@ -31,6 +31,12 @@ class SharedPipe extends ProcessPipe {
 
   useWorkerEnd(): void {
     this.open(this.#pair.child);
+  }
+
+  /** At the end of its owner. */
+  closeBoth(): void {
+    this.#pair.parent.close();
+    this.#pair.child.close();
   }
 }
 

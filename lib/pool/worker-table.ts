@@ -1,7 +1,7 @@
 /**
  * What every process of a pool may know of every worker, in memory that all of them share:
  *
- *   Int32    slot 0: currentRow | restarts | sent | taken      slot 1: …      (atomics: many writers)
+ *   Int32    slot 0: currentRow | restarts … sent … taken      slot 1: …      (atomics: many writers)
  *   Float64  row 0: pid | stage | busy | generation | startedAt | busySince | busyTime | taken | handled
  *            row 1: …                                          (one writer: the worker, before it the master)
  *
@@ -10,14 +10,15 @@
  */
 import { SharedMemory } from '../ipc/shared-memory';
 
-const ROWS_PER_SLOT = 4;
+export const ROWS_PER_SLOT = 4;
 const ROW_FIELDS = 16;
-const SLOT_FIELDS = 4;
+const SLOT_FIELDS = 48;
 
+/** Fields that different processes write for each message have a cache line of their own. */
 const CURRENT_ROW = 0;
 const RESTARTS = 1;
-const SENT = 2;
-const TAKEN = 3;
+const SENT = 16;
+const TAKEN = 32;
 
 /** Stages as numbers, in the order of a worker's life. */
 export const STAGE_NONE = 0;
@@ -144,6 +145,11 @@ export class WorkerTable {
     return this.#rows[index] ?? null;
   }
 
+  /** After the death of whoever started the workers, who have died with it. */
+  clearRows(): void {
+    for (const row of this.#rows) row.clear();
+  }
+
   restarts(slot: number): number {
     return this.#load(slot, RESTARTS);
   }
@@ -160,9 +166,25 @@ export class WorkerTable {
     this.#add(slot, TAKEN, by);
   }
 
-  /** Messages sent to a slot that no worker of it has taken; the counters wrap, their distance does not. */
+  /**
+   * Messages sent to a slot that no worker of it has taken, as far as counters tell that several processes
+   * keep: a moment before or after the kernel has a message. They wrap, their distance does not.
+   */
   queued(slot: number): number {
-    return (this.#load(slot, SENT) - this.#load(slot, TAKEN)) | 0;
+    return Math.max(0, (this.#load(slot, SENT) - this.#load(slot, TAKEN)) | 0);
+  }
+
+  /** Nothing waits: forgets what killed processes have not counted. */
+  noteEmpty(slot: number): void {
+    this.#set(slot, TAKEN, this.#load(slot, SENT));
+  }
+
+  /** Whether no process of a slot may be working; the detached do not count. */
+  isDeserted(slot: number): boolean {
+    const first = slot * ROWS_PER_SLOT;
+    return this.#rows
+      .slice(first, first + ROWS_PER_SLOT)
+      .every(({ stage }) => stage === STAGE_NONE || stage === STAGE_DETACHED);
   }
 
   #load(slot: number, field: number): number {

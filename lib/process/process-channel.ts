@@ -33,6 +33,11 @@ export abstract class ProcessChannel {
     this.channel = new ProcessPipe(kind);
   }
 
+  /** Brings a pipe of the owner's, in place of the one that start() would make. */
+  static givePipe(target: ProcessChannel, pipe: ProcessPipe): void {
+    target.channel = pipe;
+  }
+
   /** The fd of this side's end of the pipe; null without an open pipe. */
   get pipe(): number | null {
     return this.channel.fd;

@@ -123,6 +123,11 @@ export class Process extends ProcessChannel {
     return pid;
   }
 
+  /** @internal Of the pipe that start() makes; null: none, or one that is redirected stdio. */
+  get pipeKind(): 'stream' | 'dgram' | null {
+    return this.#redirect ? null : this.channel.kind;
+  }
+
   /** Lets this process's event loop end while the child runs; the child is then killed with it. */
   unref(): this {
     return this.#setKeepsLoop(false);

@@ -10,8 +10,10 @@ import { binding } from '../binding';
 
 const TASKS = '/proc/self/task';
 
-/** The threads of libuv's pool come in addition to those that Node always has. */
+/** The threads of libuv's pool come in addition to those that Node always has, and so does our watchdog. */
 const POOL_NAME = 'libuv-worker';
+const WATCHDOG_NAME = 'prefork-slowlog';
+const ADDITIONAL_NAMES = new Set([POOL_NAME, WATCHDOG_NAME]);
 
 /** Names that Node, V8 and libuv give their threads; Node 20 names none of them. */
 const OWN_NAMES = new Set([
@@ -20,8 +22,8 @@ const OWN_NAMES = new Set([
   'DelayedTaskSche',
   'SignalInspector',
   'InspectorIo',
-  POOL_NAME,
   'prefork-v8',
+  ...ADDITIONAL_NAMES,
 ]);
 
 const WORKER_NAMES = new Set(['WorkerThread', 'node-WorkerThre']);
@@ -115,7 +117,7 @@ function countThreads(names: string[]): Census {
   const rest = names.filter((name) => !OWN_NAMES.has(name) && !WORKER_NAMES.has(name));
   const unnamed = rest.filter((name) => mainThreadNames().has(name));
   const named = rest.filter((name) => !mainThreadNames().has(name));
-  const known = names.filter((name) => OWN_NAMES.has(name) && name !== POOL_NAME).length;
+  const known = names.filter((name) => OWN_NAMES.has(name) && !ADDITIONAL_NAMES.has(name)).length;
   const excess = unnamed.slice(0, excessOf(unnamed.length, known));
   if (excess.length > 0) workers.push(...reportedWorkers(excess));
   const foreign = [...named, ...excess.slice(workers.length)];

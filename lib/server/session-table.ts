@@ -14,9 +14,10 @@
  * protection. A slot comes round again only about `capacity` sessions later: a process that looks at one
  * that is just being closed sees that one, not another.
  */
-import { PreforkError, type PreforkErrorCode } from '../errors';
+import type { PreforkErrorCode } from '../errors';
 import { SharedMemory } from '../ipc/shared-memory';
 import { checkInteger } from '../validate';
+import { ConnectionError } from './connection-error';
 import { Session, SessionCells, SLOT_CELLS, type NewSession } from './session';
 
 const LAST_ID = 0;
@@ -93,7 +94,13 @@ export class SessionTable {
     const found = this.find(id);
     if (typeof found !== 'string') return found;
     const what = found === 'ERR_SESSION_CLOSED' ? 'has been closed' : 'does not exist';
-    throw new PreforkError(found, `session ${id} ${what}`);
+    throw new ConnectionError(found, id, `session ${id} ${what}`);
+  }
+
+  /** The port's index of a session that may have been closed; 0 when its slot has become another's. */
+  portOf(id: number): number {
+    const base = this.#baseOf(id);
+    return this.#cells.idAt(base) === id ? this.#session(id).port : 0;
   }
 
   /**

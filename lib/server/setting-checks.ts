@@ -1,6 +1,6 @@
 /** Checks of single settings: each gives the value back as it is kept, or throws what is wrong with it. */
 import { PreforkError } from '../errors';
-import { nearest } from '../pool/pool-options';
+import { nearest } from '../nearest';
 import { checkInteger, checkString, invalidType } from '../validate';
 
 export const MAX_INTEGER = 0x7fffffff;

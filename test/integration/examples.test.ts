@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { availableParallelism, loadavg } from 'node:os';
 import { resolve } from 'node:path';
 import { expect } from 'chai';
@@ -147,6 +149,24 @@ describe('examples', () => {
       pool.process.kill('SIGINT');
       expectGoodEnd(await pool.ended);
     });
+  });
+
+  it('task-server.ts gives a line of a client to a task worker and gets the result', async () => {
+    const server = startFixture(pathOf('task-server.ts'), {
+      node: ['--require', 'ts-node/register'],
+      env: { PORT: '0', DISABLE_V8_COMPILE_CACHE: '1' },
+    });
+    const [, port] = /port (\d+)\n/.exec(await server.prints(/port \d+\n/)) as RegExpExecArray;
+    const client = connect(Number(port), '127.0.0.1', () => client.write('hello\n'));
+    const [answer] = (await once(client, 'data')) as [Buffer];
+    await server.prints('Async -> OK\n');
+    client.destroy();
+    server.process.kill('SIGINT');
+    const result = await server.ended;
+
+    expect(String(answer)).to.equal('task 0 was submitted\n');
+    expectGoodEnd(result);
+    expectLinesInAnyOrder(lines(result.stdout), expectedOutput('task-server.ts'));
   });
 
   describe('demo.mjs', () => {

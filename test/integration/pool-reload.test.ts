@@ -53,6 +53,17 @@ describe('pool: reload strategies', () => {
     expect(await resultOf(RELOAD, ['order', 'stop-first'])).to.deep.equal([...life, ...life]);
   });
 
+  it('stop-first: it stops at a worker whose successor cannot start, tells which, and the others serve on', async () => {
+    expect(await resultOf(RELOAD, ['failedReload'])).to.deep.equal({
+      report: { generation: 1, replaced: 1, killed: 0, failed: 0 },
+      measured: true,
+      sameOthers: true,
+      served: true,
+      next: { replaced: 3 },
+      generations: [2, 2, 2],
+    });
+  });
+
   it('start-first: the old one ends when the new one serves', async () => {
     expect(await resultOf(RELOAD, ['order', 'start-first'])).to.deep.equal([
       'begins',

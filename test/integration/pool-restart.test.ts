@@ -30,6 +30,14 @@ describe('pool: restarts', () => {
     expect(errors).to.equal(starts[1]);
   });
 
+  it('jobs that end in good order at once are started again and again, and degrade nothing', async () => {
+    expect(await resultOf(RESTART, ['quickJobs'])).to.deep.equal({
+      paced: true,
+      degraded: 0,
+      errors: 0,
+    });
+  });
+
   it('without a degraded callback it is a warning', async () => {
     const { code, stdout, stderr } = await runFixture(RESTART, { args: ['degradedWarning'] });
     expect(code, stderr).to.equal(0);

@@ -154,6 +154,14 @@ describe('pool: stats', () => {
     });
   });
 
+  it('queued is never negative, and 0 when the workers of many kills have nothing left', async () => {
+    expect(await resultOf(STATS, ['queuedAfterKills'])).to.deep.equal({ least: 0, most: true });
+  });
+
+  it('queued: where workers share a queue only the pool has some', async () => {
+    expect(await resultOf(STATS, ['sharedQueue'])).to.deep.equal([0, 0, 0]);
+  });
+
   it('stays right when a worker is killed in the middle of a message (425, 602, 657)', async () => {
     expect(await resultOf(STATS, ['afterKill'])).to.deep.equal({
       before: { queued: 5, running: 1 },

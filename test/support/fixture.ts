@@ -39,6 +39,8 @@ export interface FixtureResult {
 
 export interface RunningFixture {
   process: ChildProcess;
+  /** Its TMPDIR. */
+  temporary: string;
   /** Resolves when stdout contains `text` or matches it. */
   prints(text: string | RegExp): Promise<string>;
   ended: Promise<FixtureResult>;
@@ -116,7 +118,7 @@ function follow(
         fail,
       );
     });
-  return { process: child, prints, ended };
+  return { process: child, temporary, prints, ended };
 }
 
 /** The lines of a text without the empty ones. */

@@ -22,13 +22,13 @@ export interface Link {
   target: string;
 }
 
-/** README.md, CHANGELOG.md and everything in docs/, by their path in the checkout. */
+/** Those at the top of the checkout, and everything in docs/, by their path in it. */
 export function documents(): string[] {
   const inDocs = readdirSync(join(ROOT, 'docs'))
     .filter((name) => name.endsWith('.md'))
     .sort()
     .map((name) => join('docs', name));
-  return ['README.md', 'CHANGELOG.md', ...inDocs];
+  return ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md', ...inDocs];
 }
 
 export function textOf(file: string): string {

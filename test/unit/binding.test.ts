@@ -35,6 +35,21 @@ describe('binding', () => {
     expect(message).to.include(`${PREBUILD}: not there`);
     expect(message).to.include(`${BUILD}: not there`);
     expect(message).to.include('npm rebuild prefork');
+    expect(message).to.include(`node ${resolve(ROOT, 'scripts/build-native.mjs')}`);
+  });
+
+  it('takes what node-gyp has built when there is no binary for this ABI', () => {
+    const tried: string[] = [];
+    binariesThere((path) => {
+      tried.push(path);
+      return path === BUILD;
+    });
+    // It was not built here: what matters is that it is asked for.
+    const load = (): unknown => fresh('binding');
+    if (fs.statSync(BUILD, { throwIfNoEntry: false }) === undefined) {
+      expect(thrownBy(load, 'ERR_UNSUPPORTED_NODE').message).to.include(`${BUILD}: Cannot find`);
+    } else load();
+    expect(tried).to.deep.equal([PREBUILD, BUILD]);
   });
 
   it('goes on to the next path when a binary does not load, and reports why it did not', () => {

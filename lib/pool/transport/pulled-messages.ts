@@ -46,11 +46,14 @@ export class PulledMessages implements WorkerTransport {
   }
 
   #pump(): void {
+    const intake = this.#intake;
     this.#pumping = true;
+    intake?.burst(true);
     try {
       for (let i = 0; i < MESSAGES_PER_TURN && this.#takeOne(); i++);
     } finally {
       this.#pumping = false;
+      intake?.burst(false);
       this.resume();
     }
   }
@@ -66,13 +69,15 @@ export class PulledMessages implements WorkerTransport {
 
   #receive(intake: Intake): Buffer | null {
     let data: Buffer | null = null;
+    let empty = false;
     intake.taking();
     try {
       data = this.#source.receive();
+      empty = data === null;
     } catch (error) {
       this.#onError(error as Error);
     }
-    if (data === null) intake.notTaken();
+    if (data === null) intake.notTaken(empty);
     return data;
   }
 

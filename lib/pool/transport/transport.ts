@@ -6,8 +6,10 @@ export interface Intake {
   hasRoom(): boolean;
   /** Announced before a message is taken off its queue: a worker that dies now is known to have lost it. */
   taking(): void;
-  /** There was none. */
-  notTaken(): void;
+  /** It was not. @param empty - because none was there */
+  notTaken(empty: boolean): void;
+  /** Several messages will be handled in a row, or have been: in between the worker is not idle. */
+  burst(on: boolean): void;
   /** Runs the `message` callback. The promise settles when it has ended, and never rejects. */
   handle(data: Buffer): Promise<void> | void;
 }

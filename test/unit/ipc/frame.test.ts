@@ -8,6 +8,8 @@ import {
   HEADER_BYTES,
   INLINE,
   MEMFD,
+  SHARED,
+  SHARED_BYTES,
   type FrameHeader,
 } from '../../../lib/ipc/frame';
 import { thrownBy } from '../fake-kernel';
@@ -50,10 +52,11 @@ describe('frame', () => {
     { kind: INLINE, flags: 255, sender: 0x7fffffff, length: LIMIT, tag: 0xffffffff },
     { kind: MEMFD, flags: 7, sender: -0x80000000, length: LIMIT + 1, tag: 1 },
     { kind: MEMFD, flags: 0, sender: 1, length: MAX, tag: 2 },
+    { kind: SHARED, flags: 255, sender: -1, length: LIMIT, tag: 0xffffffff },
   ]) {
     it(`is read as it was written (kind ${String(header.kind)}, ${String(header.length)} bytes)`, () => {
-      const body = header.kind === INLINE ? header.length : ballastOf(header.length, LIMIT);
-      expect(decode(headerBytes(header), body)).to.deep.equal(header);
+      const bodies = [header.length, ballastOf(header.length, LIMIT), SHARED_BYTES];
+      expect(decode(headerBytes(header), bodies[header.kind] as number)).to.deep.equal(header);
     });
   }
 
@@ -65,7 +68,14 @@ describe('frame', () => {
 
   const faults: [string, Partial<FrameHeader>, number, string][] = [
     ['no whole header', { length: 1 }, -1, '15 bytes, a header has 16'],
-    ['an unknown kind', { kind: 2, length: 1 }, 1, 'unknown kind 2'],
+    ['an unknown kind', { kind: 3, length: 1 }, 1, 'unknown kind 3'],
+    ['no number of a chunk', { kind: SHARED, length: 5 }, 5, 'a body of 5 bytes where 4 belong'],
+    [
+      'a chunk over the limit',
+      { kind: SHARED, length: LIMIT + 1 },
+      4,
+      'kind 2 for a message of 1001',
+    ],
     ['an empty message', { length: 0 }, 0, 'an empty message'],
     ['a body too short', { length: 5 }, 4, 'a body of 4 bytes where 5 belong'],
     ['a body too long', { length: 5 }, 6, 'a body of 6 bytes where 5 belong'],

@@ -3,6 +3,7 @@ import sinon from 'sinon';
 import { binding } from '../../../lib/binding';
 import { systemError } from '../../../lib/errors';
 import { encodeHeader, INLINE, MEMFD } from '../../../lib/ipc/frame';
+import { PacketMemory } from '../../../lib/ipc/packet-memory';
 import { PacketPair, PacketReader, PacketWriter } from '../../../lib/ipc/packet-socket';
 import {
   fakeKernel,
@@ -24,8 +25,13 @@ const SENT = 1;
 const FULL = 0;
 const IN_FLIGHT = -1;
 
-type Stub<K extends 'packetSend' | 'packetFull' | 'packetReceive' | 'pollFd' | 'memfdWith'> =
-  sinon.SinonStub<Parameters<(typeof binding)[K]>, ReturnType<(typeof binding)[K]>>;
+type Stubbed =
+  'packetSend' | 'packetFull' | 'packetReceive' | 'packetTake' | 'pollFd' | 'memfdWith';
+
+type Stub<K extends Stubbed> = sinon.SinonStub<
+  Parameters<(typeof binding)[K]>,
+  ReturnType<(typeof binding)[K]>
+>;
 
 describe('packet socket (against a fake kernel)', () => {
   let kernel: FakeKernel;
@@ -117,6 +123,36 @@ describe('packet socket (against a fake kernel)', () => {
       send.returns(FULL);
       expect(writer.send(large, {}, 0)).to.equal(false);
       expect(kernel.openFds.size, 'fds left').to.equal(1);
+    });
+
+    it('counts a memfd from before it is filled until it is received, unless it is not sent', () => {
+      const memory = new PacketMemory(false);
+      const counting = new PacketWriter(kernel.openFd(), MAX, LIMIT, memory);
+      memfdWith.onFirstCall().callsFake(() => {
+        expect(memory.mayBringFds, 'while it is filled').to.equal(true);
+        return kernel.openFd();
+      });
+      counting.send(large);
+      memory.countMemfd(-1);
+      send.returns(FULL);
+      expect(counting.send(large, {}, 0)).to.equal(false);
+      memfdWith.throws(systemError('EMFILE', 'memfd_create', 'no fd'));
+      thrownBy(() => counting.send(large), 'EMFILE');
+      expect(memory.mayBringFds).to.equal(false);
+    });
+
+    it('sends the number of a chunk where there are some, and takes back what is not sent', () => {
+      const memory = new PacketMemory(true);
+      const sharing = new PacketWriter(kernel.openFd(), MAX, 65_000, memory);
+      const data = Buffer.alloc(8192, 7);
+      sharing.send(data);
+      expect(send.lastCall.args[3]).to.equal(4);
+      expect([...send.lastCall.args[2]]).to.deep.equal([0, 0, 0, 0]);
+      send.returns(FULL);
+      expect(sharing.send(data, {}, 0)).to.equal(false);
+      send.throws(systemError('EPIPE', 'sendmsg', 'gone'));
+      thrownBy(() => sharing.send(data), 'EPIPE');
+      expect([0, 1, 2].map((chunk) => memory.take(chunk))).to.deep.equal([true, false, false]);
     });
 
     it('does not fill a memfd while the pipe is full', () => {
@@ -214,22 +250,45 @@ describe('packet socket (against a fake kernel)', () => {
   describe('PacketReader', () => {
     let reader: PacketReader;
     let receive: Stub<'packetReceive'>;
+    let take: Stub<'packetTake'>;
     const NO_FD = -1;
 
+    interface Frame {
+      length: number;
+      body?: Buffer;
+      fd?: number;
+      bytes?: number;
+    }
+
+    const putHeader = (room: Uint8Array, at: number, length: number): void => {
+      const view = new DataView(room.buffer, room.byteOffset + at);
+      const kind = length > LIMIT ? MEMFD : INLINE;
+      encodeHeader(view, { kind, flags: 1, sender: 2, length, tag: 3 });
+    };
+
+    const none = Buffer.alloc(0);
+
     /** Frames that the kernel has: the message's length, its body, its fd. */
-    const comes = (
-      ...frames: { length: number; body?: Buffer; fd?: number; bytes?: number }[]
-    ): void => {
+    const comes = (...frames: Frame[]): void => {
       receive.callsFake((_fd, room, slotBytes, most, results) => {
         const batch = frames.splice(0, most);
-        batch.forEach(({ length, body = Buffer.alloc(0), fd = NO_FD, bytes }, i) => {
-          const view = new DataView(room.buffer, room.byteOffset + i * slotBytes);
-          const kind = length > LIMIT ? MEMFD : INLINE;
-          encodeHeader(view, { kind, flags: 1, sender: 2, length, tag: 3 });
+        batch.forEach(({ length, body = none, fd = NO_FD, bytes }, i) => {
+          putHeader(room, i * slotBytes, length);
           room.set(body, i * slotBytes + 16);
           results.set([bytes ?? 16 + body.length, fd], 2 * i);
         });
         return batch.length;
+      });
+      take.callsFake((_fd, room, target, offset) => {
+        const frame = frames.shift();
+        if (frame === undefined) return false;
+        const { length, body = none, fd = NO_FD, bytes } = frame;
+        putHeader(room, 16, length);
+        const there = body.subarray(0, target.length - offset);
+        target.set(there, offset);
+        room.set(body.subarray(there.length), 32);
+        new Int32Array(room.buffer, room.byteOffset, 2).set([bytes ?? 16 + body.length, fd]);
+        return true;
       });
     };
     const text = (value: string) => ({ length: value.length, body: Buffer.from(value) });
@@ -238,16 +297,18 @@ describe('packet socket (against a fake kernel)', () => {
     beforeEach(() => {
       reader = new PacketReader(kernel.openFd(), MAX, LIMIT);
       receive = sinon.stub(binding, 'packetReceive').returns(0);
+      take = sinon.stub(binding, 'packetTake').returns(false);
       sinon.stub(binding, 'memfdStat').returns([640, 15]);
       sinon.stub(binding, 'memfdRead').callsFake((_fd, buffer) => buffer.fill(7).length);
     });
 
     it('asks for one frame, for the number wanted, and for 64 at most', () => {
-      reader.receive();
+      expect(reader.receive()).to.equal(null);
+      expect(take.callCount).to.equal(1);
       reader.receiveBatch(7);
       reader.receiveBatch();
       reader.receiveBatch(1000);
-      expect(receive.args.map(([, , , most]) => most)).to.deep.equal([1, 7, 64, 64]);
+      expect(receive.args.map(([, , , most]) => most)).to.deep.equal([7, 64, 64]);
       thrownBy(() => reader.receiveBatch(0), 'ERR_OUT_OF_RANGE');
     });
 
@@ -257,6 +318,51 @@ describe('packet socket (against a fake kernel)', () => {
       const rest = reader.receiveBatch();
       expect(one).to.deep.equal({ data: Buffer.from('one'), sender: 2, tag: 3, flags: 1 });
       expect(rest.map(({ data }) => String(data))).to.deep.equal(['two', 'six']);
+      comes(text('ten'), text('eleven'));
+      const [ten, eleven] = [reader.receive(), reader.receive()];
+      expect(ten).to.deep.equal({ data: Buffer.from('ten'), sender: 2, tag: 3, flags: 1 });
+      expect(String(eleven?.data)).to.equal('eleven');
+    });
+
+    it('puts a message together that had not enough room where it was received', () => {
+      const wide = new PacketReader(kernel.openFd(), 60_000, 60_000);
+      const bodies = [10, 50_000, 7, 60_000, 60_000, 5].map((length, i) => Buffer.alloc(length, i));
+      take.callsFake((_fd, room, target, offset) => {
+        const body = bodies.shift();
+        if (body === undefined) return false;
+        const header = { kind: INLINE, flags: 0, sender: 0, length: body.length, tag: 0 };
+        encodeHeader(new DataView(room.buffer, room.byteOffset + 16), header);
+        const there = body.subarray(0, target.length - offset);
+        target.set(there, offset);
+        room.set(body.subarray(there.length), 32);
+        new Int32Array(room.buffer, room.byteOffset, 2).set([16 + body.length, NO_FD]);
+        return true;
+      });
+      const expected = [...bodies];
+      const received = expected.map(() => wide.receive()?.data);
+      expect(received.map((data, i) => data?.equals(expected[i] as Buffer))).to.deep.equal(
+        expected.map(() => true),
+      );
+    });
+
+    it('counts the memfds that come, and looks for room for them only then', () => {
+      const memory = new PacketMemory(false);
+      const counting = new PacketReader(kernel.openFd(), MAX, LIMIT, memory);
+      memory.countMemfd(1);
+      comes(memfd(kernel.openFd()), text('on'));
+      counting.receive();
+      counting.receive();
+      counting.receiveBatch();
+      expect(take.args.map((args) => args[4])).to.deep.equal([true, false]);
+      expect(receive.args.map((args) => args[5])).to.deep.equal([false]);
+    });
+
+    it('tells whether there is something', () => {
+      poll.returns(0);
+      expect(reader.empty).to.equal(true);
+      poll.returns(1);
+      expect(reader.empty).to.equal(false);
+      expect(poll.lastCall.args).to.deep.equal([reader.fd, 1, 0]);
     });
 
     it('reads a memfd and closes it', () => {

@@ -1,8 +1,8 @@
 import { expect } from 'chai';
+import { nearest } from '../../../lib/nearest';
 import {
   defaultSettings,
   mergeOptions,
-  nearest,
   unknownOption,
   type PoolOptions,
 } from '../../../lib/pool/pool-options';

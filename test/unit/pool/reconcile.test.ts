@@ -32,7 +32,8 @@ function group(
     if (content === null) return empty;
     return 'pid' in content ? { ...empty, current: content } : { ...empty, ...content };
   });
-  return { slots, generation: 0, stopping: false, startFirst: false, ...change };
+  const state = { slots, generation: 0, stopping: false, startFirst: false, reloadFailed: false };
+  return { ...state, ...change };
 }
 
 /** An action as text: "start 0", "kill 12". */
@@ -166,6 +167,12 @@ describe('reconcile', () => {
     it('a successor that died and waits for its backoff stops nobody', () => {
       const state = reloading([{ startAt: NOW + 50 }, instance(11)]);
       expect(actions(state)).to.deep.equal(['terminate 11']);
+    });
+
+    it('after a failure those that run stay, and those that are missing are started', () => {
+      const state = reloading([{ startAt: NOW + 50 }, instance(11), null]);
+      state.reloadFailed = true;
+      expect(actions(state)).to.deep.equal(['start 2']);
     });
 
     it('a slot that is never started again stops nobody', () => {

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import {
+  cannotStart,
   decideRestart,
   DEFAULT_RESTART,
   EXIT_DO_NOT_RESTART,
@@ -24,6 +25,22 @@ function delays(count: number, random: () => number, policy = DEFAULT_RESTART): 
   }
   return found;
 }
+
+describe('cannotStart', () => {
+  for (const [what, before, end, expected] of [
+    ['an error at once', 0, { code: 1 }, true],
+    ['a first kill', 0, { code: 0, signal: 9 }, false],
+    ['a second kill in a row', 1, { code: 0, signal: 9 }, true],
+    ['"do not restart me"', 0, { code: EXIT_DO_NOT_RESTART }, true],
+    ['an error after a long life', 0, { uptimeMs: 5000 }, false],
+    ['an end in good order', 3, { code: 0 }, false],
+  ] as const) {
+    it(`${what}: ${String(expected)}`, () => {
+      const decision = decideRestart(DEFAULT_RESTART, before, crash(end), MIDDLE);
+      expect(cannotStart(decision, crash(end))).to.equal(expected);
+    });
+  }
+});
 
 describe('decideRestart', () => {
   it('starts again at once after the first young death, then waits twice as long each time', () => {
@@ -61,7 +78,7 @@ describe('decideRestart', () => {
     ['has lived for minUptime', { uptimeMs: 1000 }],
     ['has done work', { provedItself: true }],
     ['was killed after it had done work', { code: 0, signal: 9, provedItself: true }],
-    ['has ended in good order', { code: 0, uptimeMs: 20 }],
+    ['has ended in good order after 20 ms', { code: 0, uptimeMs: 20 }],
     ['has ended in good order at once, after work', { code: 0, uptimeMs: 0, provedItself: true }],
   ] as const) {
     it(`starts a worker again at once that ${what}, and forgets its failures`, () => {
@@ -72,7 +89,6 @@ describe('decideRestart', () => {
   for (const [what, end] of [
     ['exits with an error a moment before minUptime', { uptimeMs: 999 }],
     ['is killed by a signal', { code: 0, signal: 11 }],
-    ['ends in good order without work, in a loop that only forks', { code: 0, uptimeMs: 19 }],
     ['was killed although the code says 78', { code: EXIT_DO_NOT_RESTART, signal: 9 }],
   ] as const) {
     it(`takes it as a young death when a worker ${what}`, () => {
@@ -80,6 +96,17 @@ describe('decideRestart', () => {
       expect(decision).to.deep.equal({ delay: 100, failures: 2, degraded: false });
     });
   }
+
+  it('starts jobs that end in good order no more often than every 20 ms, and takes them for no failure', () => {
+    for (const [uptimeMs, delay] of [
+      [0, 20],
+      [5, 15],
+      [19, 1],
+    ] as const) {
+      const decision = decideRestart(DEFAULT_RESTART, 4, crash({ code: 0, uptimeMs }), MIDDLE);
+      expect(decision).to.deep.equal({ delay, failures: 0, degraded: false });
+    }
+  });
 
   it('never starts a worker again that ended with exit code 78, however long it lived', () => {
     for (const uptimeMs of [0, 1e9]) {

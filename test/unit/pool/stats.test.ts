@@ -98,7 +98,22 @@ describe('poolStats', () => {
     table.countRestart(1);
     table.countSent(0, 1);
     table.countSent(2, 1);
-    expect(stats().total).to.include({ workers: 2, idle: 1, requests: 12, restarts: 2, queued: 2 });
+    const { total } = stats({ isEmpty: (id: number) => id === 1 });
+    expect(total).to.include({ workers: 2, idle: 1, requests: 12, restarts: 2, queued: 2 });
+  });
+
+  it('never counts fewer than none, and believes the kernel whether any waits', () => {
+    for (let i = 0; i < 3; i++) table.countTaken(0, 1);
+    for (let i = 0; i < 3; i++) table.countSent(1, 1);
+    const queued = (isEmpty: boolean) =>
+      stats({ isEmpty: () => isEmpty }).workers.map((worker) => worker.queued);
+    expect(queued(true)).to.deep.equal([0, 0, 0]);
+    expect(queued(false)).to.deep.equal([1, 3, 1]);
+  });
+
+  it('counts nothing for a worker where workers have no queues of their own', () => {
+    table.countSent(0, 1);
+    expect(stats().workers[0]?.queued).to.equal(0);
   });
 
   it('asks a channel with a queue of its own how many wait', () => {

@@ -90,6 +90,95 @@ describe('Supervisor', () => {
       expect(group.pids).to.have.members([102, 103]);
     });
 
+    it('stops at a worker whose successor cannot start, tells which, and leaves the others', async () => {
+      const group = scene.begin(3);
+      await scene.ready(100, 101, 102);
+      const reload = scene.supervisor.reload('worker');
+      await settle();
+      await scene.end(100);
+      await scene.end(103, 1);
+      expect(await reload).to.deep.equal({
+        generation: 1,
+        replaced: 1,
+        killed: 0,
+        failed: 0,
+        durationMs: 0,
+      });
+      await scene.ready(104);
+      await scene.pass(MAX_WAIT);
+      expect(group.pids, 'the next try has come').to.deep.equal([101, 102, 104]);
+      expect(group.takeDiary()).to.not.include('SIGTERM to 101');
+    });
+
+    it('a successor that is killed once is tried again, twice is a failure', async () => {
+      const group = scene.begin(3);
+      await scene.pass(A_LIFE);
+      await scene.ready(100, 101, 102);
+      const reload = scene.supervisor.reload('worker');
+      const over = sinon.fake();
+      void reload.then(over);
+      await settle();
+      await scene.end(100);
+      await scene.end(103, 0, SIGKILL);
+      expect(over.called).to.equal(false);
+      await scene.ready(104);
+      await scene.end(101);
+      await scene.end(105, 0, SIGKILL);
+      await scene.end(106, 0, SIGKILL);
+      expect(await reload).to.include({ failed: 1 });
+      expect(group.pids).to.deep.equal([102, 104]);
+    });
+
+    it('stops as well when a successor cannot be forked, or says that it will not start', async () => {
+      const group = scene.begin(2);
+      await scene.ready(100, 101);
+      const first = scene.supervisor.reload('worker');
+      await settle();
+      group.failure = new Error('no memory');
+      await scene.end(100);
+      expect(await first).to.include({ failed: 0 });
+      group.failure = null;
+      await scene.pass(1000);
+      await scene.ready(102);
+      const second = scene.supervisor.reload('worker');
+      await settle();
+      await scene.end(102);
+      await scene.end(103, 78);
+      expect(await second).to.include({ failed: 0 });
+      expect(group.pids).to.deep.equal([101]);
+    });
+
+    it('what an old worker does meanwhile is no failure of the reload', async () => {
+      scene.begin(2);
+      await scene.ready(100, 101);
+      const reload = scene.supervisor.reload('worker');
+      await settle();
+      await scene.end(101, 1);
+      await scene.end(100);
+      await scene.ready(102, 103);
+      expect(await reload)
+        .to.include({ replaced: 2 })
+        .and.to.not.have.property('failed');
+    });
+
+    it('the next reload replaces those that a failed one has left', async () => {
+      const group = scene.begin(2);
+      await scene.ready(100, 101);
+      const failed = scene.supervisor.reload('worker');
+      await settle();
+      await scene.end(100);
+      await scene.end(102, 1);
+      await failed;
+      await scene.ready(103);
+      scene.obedient = true;
+      const reload = scene.supervisor.reload('worker');
+      await settle();
+      await scene.ready(104);
+      await scene.ready(105);
+      expect(await reload).to.include({ generation: 2, replaced: 2 });
+      expect(group.pids).to.deep.equal([104, 105]);
+    });
+
     it('start-first: the old one is told to end when the new one serves', async () => {
       const group = scene.begin(1, { startFirst: true });
       await scene.ready(100);

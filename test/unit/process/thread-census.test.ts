@@ -70,6 +70,18 @@ describe('thread census', () => {
     });
   }
 
+  it('counts the watchdog of the slow log to nobody, in addition to those of Node', () => {
+    for (const threads of [NAMED, UNNAMED]) {
+      fakeThreads([...threads, 'prefork-slowlog']);
+      expect(takeCensus()).to.deep.equal(NOBODY);
+      sinon.restore();
+      forgetCensus();
+    }
+    reportTells(0);
+    fakeThreads([...UNNAMED, 'prefork-slowlog', 'node']);
+    expect(takeCensus().foreign).to.deep.equal(['node']);
+  });
+
   it('names the threads of other libraries', () => {
     fakeThreads([...NAMED, 'libvips worker', 'pool-spawner']);
     expect(takeCensus().foreign).to.deep.equal(['libvips worker', 'pool-spawner']);

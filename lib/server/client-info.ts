@@ -1,0 +1,41 @@
+/** What is known of a connection. */
+import type { ServerContext } from './context';
+
+export interface ClientInfo {
+  /** The server's port that it came to. */
+  serverPort: number;
+  /** '' and 0 of a unix socket. */
+  remoteAddress: string;
+  remotePort: number;
+  /** In base mode the worker that holds it, else 0. */
+  reactorId: number;
+  /** The event worker that its last event went to; -1: none yet. */
+  workerId: number;
+  /** In ms since the epoch; 0: never. */
+  connectedAt: number;
+  lastReceivedAt: number;
+  lastSentAt: number;
+  /** Bytes that wait to be sent. */
+  sendQueuedBytes: number;
+  /** What bind() has bound it to; null: nothing. */
+  uid: number | null;
+}
+
+export function clientInfo(context: ServerContext, fd: number): ClientInfo | null {
+  const session = context.sessions.find(fd);
+  const info = typeof session === 'string' ? null : session.info();
+  if (info === null) return null;
+  const { remoteAddress, remotePort, connectedAt, lastReceivedAt, lastSentAt } = info;
+  return {
+    serverPort: context.ports[info.port]?.port ?? 0,
+    remoteAddress,
+    remotePort,
+    reactorId: context.mode === 'base' ? info.worker : 0,
+    workerId: info.worker,
+    connectedAt,
+    lastReceivedAt,
+    lastSentAt,
+    sendQueuedBytes: info.sendQueuedBytes,
+    uid: info.uid,
+  };
+}

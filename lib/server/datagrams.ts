@@ -1,0 +1,73 @@
+/**
+ * The datagram ports of a server, in the process that reads them: in process mode the master, in base mode
+ * each event worker. On the bus a datagram is
+ *
+ *   | port of the sender (u16, little-endian) | length of its address (u16) | address, latin1 | data … |
+ */
+import { PreforkError } from '../errors';
+import type { ServerContext } from './context';
+
+const HEADER_BYTES = 4;
+
+export interface Datagram {
+  address: string;
+  port: number;
+  data: Buffer;
+}
+
+export function encodeDatagram({ address, port, data }: Datagram): Buffer {
+  const bytes = Buffer.allocUnsafe(HEADER_BYTES + address.length + data.length);
+  bytes.writeUInt16LE(port, 0);
+  bytes.writeUInt16LE(address.length, 2);
+  bytes.write(address, HEADER_BYTES, 'latin1');
+  data.copy(bytes, HEADER_BYTES + address.length);
+  return bytes;
+}
+
+/** @throws PreforkError ERR_BAD_FRAME */
+export function decodeDatagram(bytes: Buffer): Datagram {
+  const start = bytes.length < HEADER_BYTES ? Infinity : HEADER_BYTES + bytes.readUInt16LE(2);
+  if (start > bytes.length) throw new PreforkError('ERR_BAD_FRAME', 'a datagram that is too short');
+  const address = bytes.toString('latin1', HEADER_BYTES, start);
+  return { address, port: bytes.readUInt16LE(0), data: Buffer.from(bytes.subarray(start)) };
+}
+
+/** How many datagrams of one port are read before others have a turn. */
+const PER_TURN = 64;
+
+export class DatagramPorts {
+  readonly #context: ServerContext;
+  readonly #onDatagram: (port: number, data: Buffer, address: string, from: number) => void;
+
+  constructor(
+    context: ServerContext,
+    onDatagram: (port: number, data: Buffer, address: string, from: number) => void,
+  ) {
+    this.#context = context;
+    this.#onDatagram = onDatagram;
+  }
+
+  start(): void {
+    this.#context.ports.forEach(({ datagram }, index) => {
+      datagram?.onReadable(() => {
+        this.#read(index);
+      });
+    });
+  }
+
+  stop(): void {
+    for (const { datagram } of this.#context.ports) datagram?.onReadable(null);
+  }
+
+  #read(index: number): void {
+    const socket = this.#context.ports[index]?.datagram;
+    const { bus } = this.#context;
+    bus.begin();
+    for (let count = 0; count < PER_TURN; count++) {
+      const datagram = socket?.receive() ?? null;
+      if (datagram === null) break;
+      this.#onDatagram(index, datagram.data, datagram.address, datagram.port);
+    }
+    bus.end();
+  }
+}

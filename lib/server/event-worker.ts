@@ -1,0 +1,343 @@
+/**
+ * An event worker: runs the callbacks of connections.
+ *
+ *   process mode   master's reactor --slot mailbox--> callbacks --send(), close()--> master's mailbox
+ *   base mode      own reactor -----------------> callbacks --send(), close()--> own reactor
+ *
+ *   standby   its predecessor still works on packets of the slot's mailbox: it waits for TAKE_OVER
+ *   serving   reads the slot's mailbox; in base mode accepts
+ *   draining  reads it no more: waits for its running requests and for the results of its tasks
+ */
+import type { WorkerRow } from '../pool/worker-table';
+import { WorkerLife } from '../pool/worker-life';
+import type { Inbox } from './bus/inbox';
+import {
+  BUFFER_EMPTY,
+  BUFFER_FULL,
+  CLOSE,
+  CONNECT,
+  MAX_ENTRIES,
+  PACKET,
+  PIPE_MESSAGE,
+  RECEIVE,
+  TAKE_OVER,
+} from './bus/message';
+import { ConnectionEvents } from './connection-events';
+import { Connections } from './connections';
+import type { ServerContext } from './context';
+import { ControlClient } from './control';
+import { DatagramPorts, decodeDatagram } from './datagrams';
+import { deliversConnectionEvents } from './dispatch';
+import { BY_SERVER } from './reactor/dispatching-sink';
+import type { Connection } from './reactor/connection';
+import { Reactor, type Sink } from './reactor/reactor';
+import { requestLimit } from './request-limit';
+import { Requests } from './requests';
+import type { Role } from './role';
+import type { Session } from './session';
+import type { SessionError } from './session-table';
+import { TaskClient } from './task/task-client';
+
+/** The part of maxWaitTime that replies may take to leave, in base mode. */
+const FLUSH_PART = 0.8;
+const FLUSH_MS = 10_000;
+
+export class EventWorker implements Role, Sink {
+  readonly workerId: number;
+  readonly isTaskWorker = false;
+  readonly connections: Connections;
+  readonly tasks: TaskClient;
+  readonly #context: ServerContext;
+  readonly #row: WorkerRow;
+  readonly #life: WorkerLife;
+  readonly #requests: Requests;
+  readonly #events: ConnectionEvents;
+  readonly #slotInbox: Inbox;
+  readonly #rowInbox: Inbox;
+  readonly #reactor: Reactor | null;
+  readonly #control: ControlClient;
+  readonly #datagrams: DatagramPorts | null;
+  readonly #deliversEvents: boolean;
+  #standby: boolean;
+
+  constructor(context: ServerContext, workerId: number, row: WorkerRow, standby: boolean) {
+    const { addresses, bus, settings, state, table, channel } = context;
+    this.#context = context;
+    this.workerId = workerId;
+    this.#row = row;
+    this.#standby = standby;
+    const replyAddress = addresses.row(row.index);
+    bus.adopt(replyAddress);
+    this.#control = new ControlClient(context);
+    this.#life = this.#makeLife();
+    this.#requests = this.#makeRequests();
+    this.#events = new ConnectionEvents(context, this.#requests);
+    this.#slotInbox = this.#makeSlotInbox();
+    this.#rowInbox = bus.inbox(replyAddress, {
+      handler: this.#onReply,
+      onTurn: this.#turn,
+      inBatches: true,
+    });
+    const { dispatchMode, enableUnsafeEvent } = settings;
+    const isBase = context.mode === 'base';
+    this.#deliversEvents = isBase || deliversConnectionEvents(dispatchMode, enableUnsafeEvent);
+    this.#reactor = isBase ? this.#makeReactor() : null;
+    this.#datagrams = isBase ? new DatagramPorts(context, this.#onOwnDatagram) : null;
+    this.connections = new Connections(context, this.#reactor);
+    const own = { workerId, replyAddress, taskRow: row.index, inbox: this.#rowInbox };
+    const shared = { bus, state, table, addresses, settings, channel };
+    const finish = (taskId: number, result: unknown): void => {
+      this.#events.finish(taskId, result);
+    };
+    this.tasks = new TaskClient({ ...shared, ...own, call: { finish } });
+  }
+
+  /** In a new process, once. */
+  async run(): Promise<void> {
+    const { callbacks, server } = this.#context;
+    this.#life.settleIn();
+    process.once('exit', () => {
+      this.#context.bus.flush();
+    });
+    this.#context.logs.reopenOnSignal();
+    this.#startSlowLog();
+    this.#rowInbox.start();
+    await callbacks.call('workerStart', server, this.workerId);
+    if (!this.#life.ready()) return;
+    this.#control.ready();
+    if (!this.#standby) this.#slotInbox.start();
+    this.#reactor?.start();
+    this.#datagrams?.start();
+  }
+
+  stop(): void {
+    this.#life.stop();
+  }
+
+  // What the reactor of base mode tells.
+
+  connect({ id, session }: Connection): void {
+    session.worker = this.workerId;
+    this.#events.connect(id, session.port, this.workerId);
+  }
+
+  receive({ id, session }: Connection, data: Buffer): boolean {
+    this.#row.taken++;
+    // The reactor reads into memory that it uses again.
+    this.#events.receive(id, session.port, this.workerId, Buffer.from(data));
+    return true;
+  }
+
+  close({ id, session }: Connection, byServer: boolean): void {
+    const closed = (): void => {
+      this.#events.close(id, session.port, byServer ? -1 : this.workerId);
+      if (!byServer) this.#reactor?.end(id, false);
+    };
+    if (byServer) closed();
+    else this.#requests.afterSession(id, closed);
+  }
+
+  bufferFull({ id, session }: Connection): void {
+    this.#events.watermark('bufferFull', id, session.port);
+  }
+
+  bufferEmpty({ id, session }: Connection): void {
+    this.#events.watermark('bufferEmpty', id, session.port);
+  }
+
+  #makeLife(): WorkerLife {
+    const { server, settings, callbacks } = this.#context;
+    const { workerId } = this;
+    return new WorkerLife(this.#row, {
+      name: `event worker ${workerId}`,
+      title: null,
+      privileges: settings,
+      cpu: this.#context.cpuOf(workerId),
+      maxWaitTime: settings.maxWaitTime,
+      drain: () => this.#drain(),
+      onExitTick: callbacks.has('workerExit')
+        ? () => callbacks.call('workerExit', server, workerId)
+        : null,
+      onEnd: () => callbacks.call('workerStop', server, workerId),
+    });
+  }
+
+  #makeRequests(): Requests {
+    const { settings, slowLog } = this.#context;
+    return new Requests({
+      row: this.#row,
+      slowLog: settings.traceEventWorker ? slowLog : null,
+      limit: requestLimit(settings.maxRequest, settings.maxRequestGrace),
+      onLimit: () => {
+        this.#makeRoom();
+      },
+      onClientsFault: (session) => {
+        if (this.#context.server.exists(session)) this.connections.close(session, true);
+      },
+    });
+  }
+
+  /** The manager starts a successor at once, and this worker ends when it has done its work. */
+  #makeRoom(): void {
+    if (this.#life.stopping) return;
+    this.#control.replace();
+    this.#life.stop();
+  }
+
+  #makeSlotInbox(): Inbox {
+    const row = this.#row;
+    return this.#context.bus.inbox(this.#context.addresses.slot(this.workerId), {
+      handler: this.#onMessage,
+      onTurn: this.#turn,
+      // Counted before it is taken: a process killed in between has lost it as well.
+      onTake: {
+        begin: () => {
+          row.taken += MAX_ENTRIES;
+        },
+        end: (messages) => {
+          row.taken -= MAX_ENTRIES - messages;
+        },
+      },
+    });
+  }
+
+  #makeReactor(): Reactor {
+    const { ports, sessions, state } = this.#context;
+    return new Reactor({
+      id: this.#row.index,
+      ports,
+      sessions,
+      state,
+      sink: this,
+      turn: this.#context.bus,
+      acceptsPerTurn: 1,
+    });
+  }
+
+  #startSlowLog(): void {
+    const { slowLog, settings } = this.#context;
+    if (!settings.traceEventWorker) return;
+    slowLog?.start(settings.requestSlowlogTimeout, this.workerId);
+  }
+
+  /** Around the messages of one turn: what their handlers send leaves at the end. */
+  readonly #turn = {
+    begin: (): void => {
+      this.#context.bus.begin();
+      this.#reactor?.cork();
+    },
+    end: (): void => {
+      this.#reactor?.uncork();
+      this.#context.bus.end();
+    },
+  };
+
+  readonly #onMessage = (
+    type: number,
+    kind: number,
+    id: number,
+    from: number,
+    data: Buffer,
+  ): void => {
+    switch (type) {
+      case RECEIVE:
+        this.#context.table.countTaken(this.workerId, 1);
+        this.#receiveFromMaster(id, data);
+        return;
+      case PACKET:
+        this.#context.table.countTaken(this.workerId, 1);
+        this.#onDatagram(id, data);
+        return;
+      case PIPE_MESSAGE:
+        this.#events.pipeMessage(from, kind, ownCopy(data));
+        break;
+      default:
+        this.#onConnectionEvent(type, kind, id);
+    }
+    this.#row.handled++;
+  };
+
+  /** Of the reactor in the master; it counts as no request. */
+  #onConnectionEvent(type: number, kind: number, id: number): void {
+    const session = this.#context.sessions.find(id);
+    if (type === CLOSE) this.#closeFromMaster(id, kind === BY_SERVER, session);
+    if (typeof session === 'string') return;
+    if (type === CONNECT) this.#events.connect(id, session.port, 0);
+    if (type === BUFFER_FULL) this.#events.watermark('bufferFull', id, session.port);
+    if (type === BUFFER_EMPTY) this.#events.watermark('bufferEmpty', id, session.port);
+  }
+
+  #closeFromMaster(id: number, byServer: boolean, session: Session | SessionError): void {
+    const port = typeof session === 'string' ? this.#context.sessions.portOf(id) : session.port;
+    const closed = (): void => {
+      if (this.#deliversEvents) this.#events.close(id, port, byServer ? -1 : 0);
+      if (!byServer && typeof session !== 'string') this.connections.end(session);
+    };
+    if (byServer) closed();
+    else this.#requests.afterSession(id, closed);
+  }
+
+  #receiveFromMaster(id: number, data: Buffer): void {
+    const session = this.#context.sessions.find(id);
+    if (typeof session === 'string') {
+      // Its connection has been closed while the data lay in the mailbox.
+      if (this.#context.settings.discardTimeoutRequest) {
+        this.#row.handled++;
+        return;
+      }
+      this.#events.receive(id, this.#context.sessions.portOf(id), 0, data);
+      return;
+    }
+    this.#events.receive(id, session.port, 0, ownCopy(data));
+  }
+
+  readonly #onOwnDatagram = (port: number, data: Buffer, address: string, from: number): void => {
+    this.#row.taken++;
+    this.#events.packet(port, data, address, from);
+  };
+
+  #onDatagram(port: number, bytes: Buffer): void {
+    const { data, address, port: from } = decodeDatagram(bytes);
+    this.#events.packet(port, data, address, from);
+  }
+
+  readonly #onReply = (
+    type: number,
+    kind: number,
+    id: number,
+    from: number,
+    data: Buffer,
+  ): void => {
+    if (this.connections.handle(type, kind, id, data)) return;
+    if (this.tasks.handle(type, kind, id, from, data)) return;
+    // One that was sent to the process that had this mailbox before is of no use.
+    if (type === TAKE_OVER && id === process.pid && this.#standby) {
+      this.#standby = false;
+      if (!this.#life.stopping) this.#slotInbox.start();
+    }
+  };
+
+  async #drain(): Promise<void> {
+    const { bus, addresses, settings, state } = this.#context;
+    this.#datagrams?.stop();
+    this.#reactor?.stopAccepting();
+    this.#reactor?.stopReading();
+    // Nobody comes after it: what is left in the mailbox is its own.
+    if (state.stopping && !this.#standby) this.#slotInbox.drain();
+    this.#slotInbox.stop();
+    bus.flush();
+    await bus.sent(addresses.master);
+    this.#control.released();
+    await this.#requests.idle();
+    await this.tasks.idle();
+    await this.#reactor?.close(settings.maxWaitTime * FLUSH_PART || FLUSH_MS);
+    bus.flush();
+    await bus.sent(addresses.master);
+    this.#rowInbox.stop();
+  }
+}
+
+/** The user may keep it, and a small part of a batch would keep all of it in memory. */
+function ownCopy(data: Buffer): Buffer {
+  return data.length * 2 < data.buffer.byteLength && data.length < 4096 ? Buffer.from(data) : data;
+}

@@ -1,0 +1,370 @@
+/**
+ * The reactor: holds the connections of clients in one process, reads and frames what they send, writes
+ * what is sent to them. In process mode the master is one, in base mode each event worker.
+ *
+ *   epoll --turn--> read all that are ready -> framing -> sink (a worker) ... send() -> queue -> flush
+ *
+ * All of a turn is read with few calls of the kernel, and what its handlers send leaves at its end.
+ * See epoll(7).
+ */
+import { binding } from '../../binding';
+import { PreforkError } from '../../errors';
+import { onChildReset } from '../../process/child-reset';
+import type { ServerPort } from '../port';
+import type { SessionTable } from '../session-table';
+import { ACCEPTED, CLOSED, REFUSED, type ServerState } from '../state';
+import { Acceptor } from './acceptor';
+import { Connection } from './connection';
+import { EpollSet, READS, WRITES } from './epoll-set';
+import { FlushQueue } from './flush-queue';
+import { Heartbeat } from './heartbeat';
+
+/** Where the events of connections go. */
+export interface Sink {
+  connect(connection: Connection): void;
+  /** @param data - good until this returns.  @returns false: read no more of it until resumeReading() */
+  receive(connection: Connection, data: Buffer): boolean;
+  /** The answer to `byServer` false is end(): until then what was sent to it still leaves. */
+  close(connection: Connection, byServer: boolean): void;
+  bufferFull(connection: Connection): void;
+  bufferEmpty(connection: Connection): void;
+}
+
+export interface ReactorOptions {
+  /** Its number in the session table. */
+  id: number;
+  ports: readonly ServerPort[];
+  sessions: SessionTable;
+  state: ServerState;
+  sink: Sink;
+  /** Around each turn. */
+  turn: { begin(): void; end(): void };
+  /** Connections that are accepted in one turn of the event loop. */
+  acceptsPerTurn: number;
+}
+
+/** Up to this a copy costs less than a call of the kernel of its own. */
+const LONGEST_JOINED = 16 * 1024;
+
+/** Those of this process, which its children have to let go. */
+const reactors = new Set<Reactor>();
+
+onChildReset(() => {
+  for (const reactor of reactors) reactor.abandon();
+  reactors.clear();
+});
+
+export class Reactor {
+  readonly #options: ReactorOptions;
+  readonly #connections = new Map<number, Connection>();
+  readonly #acceptors: Acceptor[];
+  readonly #heartbeat: Heartbeat;
+  readonly #epoll: EpollSet;
+  readonly #flushes = new FlushQueue((connection) => {
+    this.#flushOne(connection);
+  });
+  #reading = true;
+  #now = Date.now();
+  #whenEmpty: (() => void) | null = null;
+  receivedBytes = 0;
+  sentBytes = 0;
+
+  constructor(options: ReactorOptions) {
+    this.#options = options;
+    this.#epoll = new EpollSet({
+      onData: (id, chunk) => {
+        this.#with(id, (connection) => {
+          this.#receive(connection, chunk);
+        });
+      },
+      onWritable: (id) => {
+        this.#with(id, (connection) => {
+          this.#flushes.add(connection);
+        });
+      },
+      onEnd: (id, gone) => {
+        this.#with(id, (connection) => {
+          this.#peerEnded(connection, gone);
+        });
+      },
+    });
+    this.#acceptors = options.ports
+      .filter(({ stream }) => stream !== null)
+      .map((port) => this.#makeAcceptor(port));
+    this.#heartbeat = new Heartbeat(options.ports, this.#connections, (connection) => {
+      // Who has been silent for so long does not read either.
+      this.end(connection.id, connection.queuedBytes > 0);
+    });
+    reactors.add(this);
+  }
+
+  get id(): number {
+    return this.#options.id;
+  }
+
+  start(): void {
+    for (const acceptor of this.#acceptors) acceptor.start();
+    this.#epoll.start(() => {
+      this.#turn();
+    });
+    this.#heartbeat.start();
+  }
+
+  stopAccepting(): void {
+    for (const acceptor of this.#acceptors) acceptor.stop();
+  }
+
+  /** What clients send stays in the kernel. */
+  stopReading(): void {
+    this.#reading = false;
+    for (const connection of this.#connections.values()) this.#watch(connection);
+  }
+
+  /**
+   * Queues data for a connection. The caller may use its buffer again at once.
+   *
+   * @returns false when the connection is not there any more
+   */
+  send(id: number, data: Buffer): boolean {
+    const connection = this.#connections.get(id);
+    if (connection === undefined || connection.state === 'ending') return false;
+    if (data.length <= LONGEST_JOINED) {
+      connection.push(Buffer.from(data));
+      this.#flushes.add(connection);
+    } else {
+      connection.push(data);
+      this.#flushOne(connection);
+      connection.own();
+    }
+    return true;
+  }
+
+  queuedBytes(id: number): number {
+    return this.#connections.get(id)?.queuedBytes ?? 0;
+  }
+
+  /** Closes a connection: once all is sent, or at once with a reset. */
+  end(id: number, reset: boolean): void {
+    const connection = this.#connections.get(id);
+    if (connection === undefined) return;
+    connection.session.beginClose();
+    if (reset) {
+      this.#remove(connection, true);
+      return;
+    }
+    if (connection.state === 'open') {
+      connection.state = 'ending';
+      this.#watch(connection);
+    } else if (connection.state === 'peerEnded') {
+      connection.state = 'ending';
+      connection.toldWorker = true;
+    }
+    this.#flushes.add(connection);
+  }
+
+  pause(id: number, on: boolean): void {
+    const connection = this.#connections.get(id);
+    if (connection === undefined) return;
+    connection.paused = on;
+    this.#watch(connection);
+  }
+
+  /** Those whose worker had too much to do. */
+  resumeReading(worker: number): void {
+    for (const connection of this.#connections.values()) {
+      if (!connection.congested || connection.worker !== worker) continue;
+      connection.congested = false;
+      this.#watch(connection);
+    }
+  }
+
+  /** A worker has died, and maybe the news with it that a peer is gone. */
+  repeatClose(worker: number): void {
+    for (const connection of this.#connections.values()) {
+      if (connection.state === 'peerEnded' && connection.worker === worker) {
+        this.#options.sink.close(connection, false);
+      }
+    }
+  }
+
+  /** Of clients that were silent for too long.  @returns their ids */
+  idleConnections(idleTime: number): number[] {
+    return this.#heartbeat.idle(idleTime).map(({ id }) => id);
+  }
+
+  /** Ends all connections; resolves when what was sent to them has left, or `timeoutMs` is over. */
+  async close(timeoutMs: number): Promise<void> {
+    this.stopAccepting();
+    this.#heartbeat.stop();
+    for (const id of [...this.#connections.keys()]) this.end(id, false);
+    this.#flushes.flush();
+    if (this.#connections.size > 0) await this.#emptied(timeoutMs);
+    for (const connection of [...this.#connections.values()]) this.#remove(connection, false);
+    this.#epoll.close();
+    reactors.delete(this);
+  }
+
+  /** In a child of this process: its copies of the fds would keep the connections open. */
+  abandon(): void {
+    for (const { fd } of this.#connections.values()) binding.closeFd(fd);
+    this.#connections.clear();
+    this.#epoll.abandon();
+  }
+
+  #makeAcceptor(port: ServerPort): Acceptor {
+    return new Acceptor(port, this.#options.acceptsPerTurn, (fd) => {
+      this.#adopt(fd, port);
+    });
+  }
+
+  #with(id: number, act: (connection: Connection) => void): void {
+    const connection = this.#connections.get(id);
+    if (connection !== undefined) act(connection);
+  }
+
+  #emptied(timeoutMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#whenEmpty = resolve;
+      setTimeout(resolve, timeoutMs).unref();
+    });
+  }
+
+  #adopt(fd: number, port: ServerPort): void {
+    const { sessions, state, sink, id, ports } = this.#options;
+    const [remoteAddress, remotePort] = binding.peerName(fd);
+    const from = { remoteAddress, remotePort, port: ports.indexOf(port) };
+    const session = sessions.open({ ...from, worker: -1, reactor: id });
+    if (session === null) {
+      state.add(REFUSED);
+      binding.closeFd(fd);
+      return;
+    }
+    state.add(ACCEPTED);
+    if (port.type !== 'unix' && port.setting.openTcpNodelay) setNoDelay(fd);
+    const connection = new Connection(fd, session, port);
+    this.#connections.set(session.id, connection);
+    this.#begin();
+    sink.connect(connection);
+    this.#watch(connection);
+    this.#end();
+  }
+
+  #turn(): void {
+    this.#now = Date.now();
+    this.#begin();
+    this.#epoll.turn();
+    this.#end();
+  }
+
+  #receive(connection: Connection, chunk: Buffer): void {
+    if (connection.state !== 'open') return;
+    const { sink } = this.#options;
+    this.receivedBytes += chunk.length;
+    connection.session.lastReceivedAt = this.#now;
+    const { framing } = connection;
+    for (const packet of framing.push(chunk)) {
+      if (!sink.receive(connection, packet)) connection.congested = true;
+    }
+    // Where its next packet starts is unknown: nothing more can be read.
+    if (framing.failure !== null) this.end(connection.id, false);
+    else if (connection.congested) this.#watch(connection);
+  }
+
+  /** @param gone - it will not read either */
+  #peerEnded(connection: Connection, gone: boolean): void {
+    if (gone) {
+      connection.drop();
+      connection.session.beginClose();
+    }
+    if (connection.state === 'open') {
+      connection.state = 'peerEnded';
+      this.#watch(connection);
+      this.#options.sink.close(connection, false);
+    } else if (gone && connection.state === 'ending') this.#remove(connection, false);
+    else this.#watch(connection);
+  }
+
+  #begin(): void {
+    this.#flushes.cork();
+    this.#options.turn.begin();
+  }
+
+  #end(): void {
+    this.#flushes.uncork();
+    this.#options.turn.end();
+  }
+
+  /** Inside this, what is sent leaves at the end. */
+  cork(): void {
+    this.#flushes.cork();
+  }
+
+  uncork(): void {
+    this.#flushes.uncork();
+  }
+
+  #flushOne(connection: Connection): void {
+    if (connection.state === 'closed') return;
+    if (connection.queuedBytes > 0) {
+      const sent = connection.flush();
+      if (sent < 0) {
+        this.#peerEnded(connection, true);
+        return;
+      }
+      this.sentBytes += sent;
+      connection.session.lastSentAt = this.#now;
+    }
+    connection.session.sendQueuedBytes = Math.min(connection.queuedBytes, 0x7fffffff);
+    if (connection.state === 'ending' && connection.queuedBytes === 0) {
+      this.#remove(connection, false);
+      return;
+    }
+    this.#watch(connection);
+    this.#tellWatermarks(connection);
+  }
+
+  #tellWatermarks(connection: Connection): void {
+    const { bufferHighWatermark, bufferLowWatermark } = connection.port.setting;
+    const { queuedBytes } = connection;
+    if (!connection.full && queuedBytes >= bufferHighWatermark) {
+      connection.full = true;
+      this.#options.sink.bufferFull(connection);
+    } else if (connection.full && queuedBytes <= bufferLowWatermark) {
+      connection.full = false;
+      this.#options.sink.bufferEmpty(connection);
+    }
+  }
+
+  /** Tells epoll what this connection waits for now. One that waits for nothing is taken out: a peer that
+   * is gone would be reported again and again. */
+  #watch(connection: Connection): void {
+    if (connection.state === 'closed') return;
+    const { state, paused, congested, queuedBytes, fd, id, watched } = connection;
+    const reads = state === 'open' && this.#reading && !paused && !congested;
+    const wanted = (reads ? READS : 0) | (queuedBytes > 0 ? WRITES : 0);
+    connection.watched = wanted;
+    this.#epoll.watch(fd, id, watched, wanted);
+  }
+
+  #remove(connection: Connection, reset: boolean): void {
+    const { session, toldWorker } = connection;
+    connection.drop();
+    connection.watched = 0;
+    connection.close(reset);
+    this.#connections.delete(session.id);
+    session.beginClose();
+    if (!toldWorker) this.#options.sink.close(connection, true);
+    this.#options.sessions.close(session.id);
+    this.#options.state.add(CLOSED);
+    if (this.#connections.size === 0) this.#whenEmpty?.();
+  }
+}
+
+function setNoDelay(fd: number): void {
+  try {
+    binding.setNoDelay(fd, 1);
+  } catch (error) {
+    // The peer is gone already, which the next read tells.
+    if (error instanceof PreforkError) throw error;
+  }
+}

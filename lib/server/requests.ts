@@ -1,0 +1,122 @@
+/**
+ * Runs the callbacks of requests in an event worker and keeps count of them in the worker's row:
+ *
+ *   taken  += 1 -> callback -> (its promise) -> handled += 1      busy: those between
+ *
+ * A callback that throws, or whose promise rejects, ends the worker as an uncaught error does anywhere in
+ * Node; the other requests that came with it are handled before. But a client that goes away, or does not
+ * read, ends only its own connection: see connection-error.ts.
+ */
+import { leaveUnhandled } from '../pool/unhandled';
+import type { WorkerRow } from '../pool/worker-table';
+import { isClientsFault } from './connection-error';
+import type { SlowLog } from './slow-log';
+
+export interface RequestsOptions {
+  row: WorkerRow;
+  /** Null: none is kept. */
+  slowLog: SlowLog | null;
+  /** Requests after which this worker makes room for a new one; 0: no limit. */
+  limit: number;
+  onLimit: () => void;
+  /** A callback has failed because of its client. */
+  onClientsFault: (session: number) => void;
+}
+
+export class Requests {
+  readonly #options: RequestsOptions;
+  #running = 0;
+  #handled = 0;
+  /** Promises that have not settled, by session. */
+  readonly #pending = new Map<number, number>();
+  readonly #whenSettled = new Map<number, () => void>();
+  #whenIdle: (() => void) | null = null;
+
+  constructor(options: RequestsOptions) {
+    this.#options = options;
+  }
+
+  /** Runs `callback` as a request. It was counted as taken before. */
+  run(kind: string, session: number, callback: () => unknown): void {
+    const { row } = this.#options;
+    if (this.#running++ === 0) row.busySince = Date.now();
+    row.busy = this.#running;
+    const result = this.guard(kind, session, callback);
+    if (result instanceof Promise) void this.#await(session, result);
+    else this.#done();
+  }
+
+  /** Runs a callback that is no request. */
+  guard(kind: string, session: number, callback: () => unknown): unknown {
+    const { slowLog } = this.#options;
+    slowLog?.begin(kind, session);
+    try {
+      return callback();
+    } catch (error) {
+      if (isClientsFault(error, session)) this.#options.onClientsFault(session);
+      else process.nextTick(throwAgain, error);
+      return undefined;
+    } finally {
+      slowLog?.end();
+    }
+  }
+
+  /** Calls `then` once all requests of a session have ended; at once when there are none. */
+  afterSession(session: number, then: () => void): void {
+    if (!this.#pending.has(session)) then();
+    else this.#whenSettled.set(session, then);
+  }
+
+  /** Resolves when no request runs. */
+  async idle(): Promise<void> {
+    if (this.#running === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#whenIdle = resolve;
+    });
+  }
+
+  async #await(session: number, result: Promise<unknown>): Promise<void> {
+    this.#pending.set(session, (this.#pending.get(session) ?? 0) + 1);
+    try {
+      await result;
+    } catch (error) {
+      if (isClientsFault(error, session)) this.#options.onClientsFault(session);
+      else {
+        leaveUnhandled(error);
+        await new Promise(setImmediate);
+      }
+    }
+    this.#settle(session);
+    this.#done();
+  }
+
+  #settle(session: number): void {
+    const left = (this.#pending.get(session) ?? 1) - 1;
+    if (left > 0) {
+      this.#pending.set(session, left);
+      return;
+    }
+    this.#pending.delete(session);
+    const then = this.#whenSettled.get(session);
+    this.#whenSettled.delete(session);
+    then?.();
+  }
+
+  #done(): void {
+    const { row, limit, onLimit } = this.#options;
+    row.handled++;
+    this.#handled++;
+    row.busy = --this.#running;
+    if (this.#running === 0) {
+      row.busyTime += Date.now() - row.busySince;
+      row.busySince = 0;
+      this.#whenIdle?.();
+      this.#whenIdle = null;
+    }
+    if (limit > 0 && this.#handled >= limit) onLimit();
+  }
+}
+
+function throwAgain(error: unknown): never {
+  throw error;
+}

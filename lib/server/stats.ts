@@ -1,0 +1,79 @@
+/** What a server tells of itself. */
+import { workerStats, type WorkerStats } from '../pool/stats';
+import type { ServerContext } from './context';
+import {
+  ACCEPTED,
+  CLOSED,
+  DISPATCHED,
+  REFUSED,
+  REQUESTS,
+  RESPONSES,
+  TASKING,
+  TASKS,
+} from './state';
+
+export type ServerWorkerKind = 'event' | 'task' | 'user';
+
+/** As of a pool's worker; requests are tasks in a task worker. */
+export interface ServerWorkerStats extends WorkerStats {
+  kind: ServerWorkerKind;
+}
+
+export interface ServerStats {
+  /** In ms since the epoch. */
+  startTime: number;
+  masterPid: number;
+  managerPid: number;
+  connectionNum: number;
+  acceptCount: number;
+  closeCount: number;
+  /** Connections refused because of maxConnection. */
+  abortCount: number;
+  workerNum: number;
+  taskWorkerNum: number;
+  userWorkerNum: number;
+  idleWorkerNum: number;
+  taskIdleWorkerNum: number;
+  /** Packets given to event workers, in process mode. */
+  dispatchCount: number;
+  requestCount: number;
+  responseCount: number;
+  /** Tasks submitted, and those of them that have not been settled. */
+  taskCount: number;
+  taskingNum: number;
+  /** Of the worker that asks; 0 elsewhere. */
+  workerRequestCount: number;
+  workers: ServerWorkerStats[];
+}
+
+export function serverStats(context: ServerContext, workerId: number): ServerStats {
+  const { state, sessions, addresses, table } = context;
+  const { workerNum, taskWorkerNum, slots } = addresses;
+  const workers = Array.from({ length: slots }, (_, id) => describe(context, id));
+  const idle = (kind: ServerWorkerKind): number =>
+    workers.filter((worker) => worker.kind === kind && worker.stage === 'idle').length;
+  return {
+    startTime: state.startedAt,
+    masterPid: state.masterPid,
+    managerPid: state.managerPid,
+    connectionNum: sessions.count,
+    acceptCount: state.count(ACCEPTED) >>> 0,
+    closeCount: state.count(CLOSED) >>> 0,
+    abortCount: state.count(REFUSED) >>> 0,
+    ...{ workerNum, taskWorkerNum, userWorkerNum: slots - workerNum - taskWorkerNum },
+    idleWorkerNum: idle('event'),
+    taskIdleWorkerNum: idle('task'),
+    dispatchCount: state.count(DISPATCHED) >>> 0,
+    requestCount: state.count(REQUESTS) >>> 0,
+    responseCount: state.count(RESPONSES) >>> 0,
+    taskCount: state.count(TASKS) >>> 0,
+    taskingNum: Math.max(0, state.count(TASKING)),
+    workerRequestCount: workerId < 0 ? 0 : (table.current(workerId)?.handled ?? 0),
+    workers,
+  };
+}
+
+function describe({ table, addresses }: ServerContext, id: number): ServerWorkerStats {
+  const kind = addresses.isTaskWorker(id) ? 'task' : addresses.isUserProcess(id) ? 'user' : 'event';
+  return { ...workerStats(table, id), kind, queued: Math.max(0, table.queued(id)) };
+}

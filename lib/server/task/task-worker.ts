@@ -1,0 +1,306 @@
+/**
+ * Runs tasks in a task worker, one at a time, and answers who has submitted them.
+ *
+ *   mailbox, queue or socket --> handler --> finish(x) …: FINISH     while it runs, or later
+ *                                        \-> TASK_DONE with what it returned, or TASK_ERROR
+ *
+ * An asynchronous handler is awaited before the next task is taken. A handler that fails costs its task,
+ * not the worker: who waits for the result gets the error, otherwise it is a warning there.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { PreforkError } from '../../errors';
+import { decodePayload, encodePayload, type Payload } from '../../ipc/payload';
+import type { WorkerRow, WorkerTable } from '../../pool/worker-table';
+import type { Addresses } from '../bus/addresses';
+import type { Bus } from '../bus/bus';
+import type { Inbox } from '../bus/inbox';
+import { FINISH, PIPE_MESSAGE, TASK, TASK_DONE, TASK_ERROR, TASK_MARK } from '../bus/message';
+import type { ServerSettings } from '../settings';
+import type { SlowLog } from '../slow-log';
+import type { ServerState } from '../state';
+import type { TaskChannel, TaskIntake, TaskSource } from './task-channel';
+import { encodeError } from './task-errors';
+import { FOR_EVENT, KIND_MASK } from './task-message';
+
+export interface TaskWorkerOptions {
+  bus: Bus;
+  addresses: Addresses;
+  table: WorkerTable;
+  row: WorkerRow;
+  workerId: number;
+  settings: Pick<ServerSettings, 'taskMaxRequest' | 'taskMaxRequestGrace'>;
+  state: Pick<ServerState, 'stopping'>;
+  channel: TaskChannel;
+  slowLog: SlowLog | null;
+  /** Ends this worker in good order: WorkerLife.stop(). */
+  stop: () => void;
+  call: {
+    /** The task event. */
+    task: (taskId: number, srcWorkerId: number, data: unknown) => unknown;
+    /** A message of sendMessage(), from the mailbox `from`. */
+    pipeMessage: (kind: number, from: number, data: Buffer) => void;
+  };
+}
+
+/** A task that was taken. It is known to finish() as long as something of its handler runs. */
+class RunningTask {
+  readonly id: number;
+  /** The mailbox for its answers; negative: nobody waits. */
+  readonly from: number;
+  readonly flags: number;
+
+  constructor(id: number, from: number, flags: number) {
+    this.id = id;
+    this.from = from;
+    this.flags = flags;
+  }
+}
+
+export class TaskWorker implements TaskIntake {
+  readonly #options: TaskWorkerOptions;
+  readonly #source: TaskSource;
+  /** Where tasks come another way: for the other messages. */
+  readonly #messages: Inbox | null;
+  readonly #limit: number;
+  readonly #context = new AsyncLocalStorage<RunningTask>();
+  #running: RunningTask | null = null;
+  #whenIdle: (() => void)[] = [];
+  #paused = false;
+  /** Resolves when nothing waits for room in a mailbox. */
+  #unsent: Promise<void> | null = null;
+
+  constructor(options: TaskWorkerOptions) {
+    const { channel, workerId, bus, addresses, row, settings } = options;
+    this.#options = options;
+    channel.board.claim(row.index, process.pid);
+    this.#source = channel.open(workerId, this);
+    this.#messages = channel.usesMailbox
+      ? null
+      : bus.inbox(addresses.slot(workerId), { handler: this.handle });
+    this.#limit = taskLimit(settings);
+  }
+
+  start(): void {
+    this.#source.start();
+    this.#messages?.start();
+  }
+
+  /** Takes no more, but for what is queued when nobody comes after this worker. Resolves when all is answered. */
+  async drain(): Promise<void> {
+    const isLast = (): boolean => this.#options.state.stopping;
+    this.#messages?.stop();
+    if (!isLast() || this.#options.channel.durable) await this.#stopSource();
+    await this.idle();
+    if (isLast()) await this.#takeRest();
+    await this.#stopSource();
+    await this.answered();
+  }
+
+  /** A message of the own mailbox, or a task.  @returns false: it is no business of task workers */
+  readonly handle = (
+    type: number,
+    kind: number,
+    id: number,
+    from: number,
+    data: Buffer,
+  ): boolean => {
+    if (type === TASK) {
+      this.#take(kind, id, from, data);
+      return true;
+    }
+    const isKnown = this.#handleOther(type, kind, id, from, data);
+    this.notTaken();
+    return isKnown;
+  };
+
+  /**
+   * A result of the task whose handler this is called in, or in what it has started. See Server.finish().
+   *
+   * @returns false: nobody waits for it, the task came from outside
+   * @throws PreforkError ERR_TASK_NOT_RUNNING; what v8.serialize() throws
+   */
+  finish(value: unknown): boolean {
+    const task = this.#context.getStore();
+    if (task === undefined) {
+      throw new PreforkError(
+        'ERR_TASK_NOT_RUNNING',
+        'finish() gives the result of a task: call it in the task callback or in what that has started',
+      );
+    }
+    const payload = encodePayload(value);
+    return this.#answer(task, FINISH, payload);
+  }
+
+  hasRoom(): boolean {
+    return this.#running === null && !this.#paused;
+  }
+
+  taking(): void {
+    const { channel, row } = this.#options;
+    channel.board.taking(row.index);
+  }
+
+  empty(): void {
+    const { channel, table, workerId } = this.#options;
+    if (channel.targeted) table.noteEmpty(workerId);
+    this.notTaken();
+  }
+
+  notTaken(): void {
+    const { channel, row } = this.#options;
+    if (this.#running === null) channel.board.idle(row.index);
+  }
+
+  /** Resolves when no task runs. */
+  async idle(): Promise<void> {
+    if (this.#running === null) return;
+    await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
+  }
+
+  #handleOther(type: number, kind: number, id: number, from: number, data: Buffer): boolean {
+    switch (type) {
+      case TASK_MARK:
+        this.#options.bus.send(from, TASK_MARK, id, data);
+        return true;
+      case PIPE_MESSAGE:
+        this.#options.call.pipeMessage(kind, from, data);
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  #take(kind: number, id: number, from: number, data: Buffer): void {
+    const { channel, table, row, workerId } = this.#options;
+    channel.board.holding(row.index, from, id);
+    // Tasks of another run, or from another program, have not been counted.
+    if (channel.targeted && from >= 0) table.countTaken(workerId, 1);
+    row.taken++;
+    row.busy = 1;
+    row.busySince = Date.now();
+    this.#running = new RunningTask(id, from, kind & FOR_EVENT);
+    this.#run(this.#running, kind & KIND_MASK, data);
+  }
+
+  #run(task: RunningTask, kind: number, data: Buffer): void {
+    const { slowLog, addresses, call } = this.#options;
+    const source = addresses.workerOf(task.from);
+    slowLog?.begin('task', task.id);
+    let result: unknown;
+    try {
+      const value = decodePayload(kind, data);
+      result = this.#context.run(task, call.task, task.id, source, value);
+    } catch (error) {
+      this.#fail(task, error);
+      return;
+    } finally {
+      slowLog?.end();
+    }
+    if (isThenable(result)) void this.#await(task, result);
+    else this.#succeed(task, result);
+  }
+
+  async #await(task: RunningTask, result: PromiseLike<unknown>): Promise<void> {
+    this.#source.pause();
+    let value: unknown;
+    try {
+      value = await result;
+    } catch (error) {
+      this.#fail(task, error);
+      this.#resume();
+      return;
+    }
+    this.#succeed(task, value);
+    this.#resume();
+  }
+
+  #resume(): void {
+    if (!this.#paused) this.#source.resume();
+  }
+
+  #succeed(task: RunningTask, value: unknown): void {
+    let payload: Payload;
+    try {
+      payload = encodePayload(value);
+      this.#answer(task, TASK_DONE, payload);
+    } catch (error) {
+      this.#fail(task, error);
+      return;
+    }
+    this.#settle();
+  }
+
+  #fail(task: RunningTask, error: unknown): void {
+    if (task.from < 0)
+      process.emitWarning(failureOf(error), 'PreforkWarning', 'PREFORK_TASK_FAILED');
+    else this.#answer(task, TASK_ERROR, encodeError(error));
+    this.#settle();
+  }
+
+  #answer(task: RunningTask, type: number, { kind, data }: Payload): boolean {
+    const { bus } = this.#options;
+    if (task.from < 0) return false;
+    bus.send(task.from, type, task.id, data, kind | task.flags);
+    if (this.#unsent === null && bus.waitingBytes(task.from) > 0) {
+      this.#unsent = this.#watchUnsent();
+    }
+    return true;
+  }
+
+  #settle(): void {
+    const { channel, row, stop } = this.#options;
+    channel.board.idle(row.index);
+    this.#running = null;
+    row.handled++;
+    row.busy = 0;
+    row.busyTime += Date.now() - row.busySince;
+    row.busySince = 0;
+    for (const resolve of this.#whenIdle.splice(0)) resolve();
+    if (this.#limit > 0 && row.handled >= this.#limit) stop();
+  }
+
+  /** Until they have left, they would be lost with this process. */
+  async #watchUnsent(): Promise<void> {
+    const { channel, row, bus } = this.#options;
+    channel.board.setUnsent(row.index, true);
+    while (bus.allWaitingBytes > 0) await bus.allSent();
+    this.#unsent = null;
+    channel.board.setUnsent(row.index, false);
+  }
+
+  /** Resolves when no task runs and all answers have left this process. */
+  async answered(): Promise<void> {
+    await this.idle();
+    await this.#unsent;
+  }
+
+  async #stopSource(): Promise<void> {
+    this.#paused = true;
+    await this.#source.stop();
+  }
+
+  async #takeRest(): Promise<void> {
+    this.#messages?.start();
+    this.#messages?.drain();
+    this.#messages?.stop();
+    if (this.#options.channel.durable) return;
+    this.#paused = false;
+    await this.#source.drain();
+    await this.idle();
+  }
+}
+
+function taskLimit({ taskMaxRequest, taskMaxRequestGrace }: TaskWorkerOptions['settings']): number {
+  if (taskMaxRequest === 0 || taskMaxRequestGrace === 0) return taskMaxRequest;
+  return taskMaxRequest + 1 + Math.floor(Math.random() * taskMaxRequestGrace);
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  if (value === null || typeof value !== 'object') return false;
+  return value instanceof Promise || typeof (value as { then?: unknown }).then === 'function';
+}
+
+function failureOf(error: unknown): string {
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return `the handler of a task from outside has failed: ${text}`;
+}
