@@ -16,7 +16,7 @@ function importRules(...upperFolders) {
     options.patterns = [
       {
         regex: `^(\\.\\./)+(${folders})(/|$)`,
-        message: 'Imports go downwards only: server > pool > process > ipc.',
+        message: 'Imports go downwards only: server > pool > control > process > ipc.',
       },
     ];
   }
@@ -59,8 +59,9 @@ export default defineConfig(
       ],
     },
   },
-  { files: ['lib/ipc/**/*.ts'], rules: importRules('process', 'pool', 'server') },
-  { files: ['lib/process/**/*.ts'], rules: importRules('pool', 'server') },
+  { files: ['lib/ipc/**/*.ts'], rules: importRules('process', 'control', 'pool', 'server') },
+  { files: ['lib/process/**/*.ts'], rules: importRules('control', 'pool', 'server') },
+  { files: ['lib/control/**/*.ts'], rules: importRules('pool', 'server') },
   { files: ['lib/pool/**/*.ts'], rules: importRules('server') },
   {
     files: tests,

@@ -1,4 +1,26 @@
 /** The public names of prefork. */
+export type { StatusPageOptions } from './control/options';
+export type {
+  ConnectionsSnapshot,
+  ManagerSnapshot,
+  MasterSnapshot,
+  ReloadSummary,
+  RequestsSnapshot,
+  Snapshot,
+  SnapshotStage,
+  SnapshotWorkerKind,
+  TasksSnapshot,
+  TotalSnapshot,
+  WorkerSnapshot,
+} from './control/snapshot';
+export type {
+  DiagnosticMessages,
+  ExitMessage,
+  ForkMessage,
+  ReloadMessage,
+  RespawnMessage,
+  TaskMessage,
+} from './diagnostics';
 export { PreforkError, type PreforkErrorCode, type SystemError } from './errors';
 export type { QueueStatus } from './ipc/message-queue';
 export { MessageSocket, type MessageSocketEvents } from './ipc/message-socket';

@@ -5,6 +5,7 @@
 #include <mqueue.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "binding.h"
 
@@ -13,6 +14,13 @@ namespace {
 
 constexpr unsigned int kPriority = 0;  // one priority: first in, first out
 const timespec kPast = {0, 0};
+
+// Names can be guessed: another user may have made the queue first, and would read what is sent.
+bool IsPrivate(mqd_t queue) {
+  struct stat status;
+  return fstat(queue, &status) == 0 && status.st_uid == geteuid() &&
+         (status.st_mode & (S_IRWXG | S_IRWXO)) == 0;
+}
 
 // mqOpen(name, maxMessages, messageSize) -> fd. Sizes of 0: the kernel's defaults. An existing queue
 // keeps its own.
@@ -25,6 +33,10 @@ void Open(const Args& args) {
   mq_attr* attributes = wanted.mq_maxmsg > 0 ? &wanted : nullptr;
   const mqd_t queue = mq_open(*name, O_RDWR | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR, attributes);
   if (queue < 0) return ThrowErrno(isolate, errno, "mq_open");
+  if (!IsPrivate(queue)) {
+    mq_close(queue);
+    return ThrowErrno(isolate, EACCES, "mq_open");
+  }
   Return(args, queue);
 }
 

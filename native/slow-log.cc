@@ -15,8 +15,6 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -29,11 +27,11 @@
 
 #include "binding.h"
 #include "futex.h"
+#include "slow-log-entry.h"
 
 namespace prefork {
 namespace {
 
-constexpr int kMaxFrames = 64;
 constexpr size_t kThreadStack = 256 * 1024;
 constexpr double kUntilBegin = -1;
 
@@ -86,68 +84,11 @@ double ElapsedNow(const Watch& w) {
 
 // ---- What is written
 
-std::string Timestamp() {
-  timespec now;
-  clock_gettime(CLOCK_REALTIME, &now);
-  tm utc;
-  gmtime_r(&now.tv_sec, &utc);
-  char seconds[32];
-  strftime(seconds, sizeof(seconds), "%Y-%m-%dT%H:%M:%S", &utc);
-  char text[48];
-  snprintf(text, sizeof(text), "%s.%03ldZ", seconds, now.tv_nsec / 1000000);
-  return text;
-}
-
 std::string Header(const Watch& w) {
   char text[160];
   snprintf(text, sizeof(text), " worker %d pid %d %s %.0f: %.0f ms", w.worker, getpid(),
            kinds[w.state->kind.load()].c_str(), w.state->id.load(), ElapsedNow(w));
   return Timestamp() + text;
-}
-
-// A function may be called anything: what it is called stays on its line.
-std::string OneLine(Isolate* isolate, Local<v8::String> name) {
-  if (name.IsEmpty()) return "";
-  v8::String::Utf8Value value(isolate, name);
-  std::string text(*value == nullptr ? "" : *value);
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < ' ') c = ' ';
-  }
-  return text;
-}
-
-std::string FrameLine(Isolate* isolate, Local<v8::StackFrame> frame) {
-  const std::string function = OneLine(isolate, frame->GetFunctionName());
-  std::string place = OneLine(isolate, frame->GetScriptNameOrSourceURL());
-  if (place.empty()) place.append(frame->IsWasm() ? "wasm" : "<anonymous>");
-  place.append(":").append(std::to_string(frame->GetLineNumber()));
-  place.append(":").append(std::to_string(frame->GetColumn()));
-  std::string line("    at ");
-  if (function.empty()) return line.append(place).append("\n");
-  if (frame->IsConstructor()) line.append("new ");
-  return line.append(function).append(" (").append(place).append(")\n");
-}
-
-std::string StackLines(Isolate* isolate) {
-  HandleScope scope(isolate);
-  Local<v8::StackTrace> trace = v8::StackTrace::CurrentStackTrace(isolate, kMaxFrames + 1);
-  const int count = trace->GetFrameCount();
-  std::string lines;
-  for (int i = 0; i < count && i < kMaxFrames; i++) {
-    lines += FrameLine(isolate, trace->GetFrame(isolate, static_cast<uint32_t>(i)));
-  }
-  if (count > kMaxFrames) lines += "    ...\n";
-  return lines;
-}
-
-// With one call, so that the entries of several processes do not mix. A full disk is not the request's
-// matter.
-void Write(const Watch& w, const std::string& entry) {
-  for (size_t written = 0; written < entry.size();) {
-    const ssize_t n = write(w.state->file.load(), entry.data() + written, entry.size() - written);
-    if (n < 0 && errno != EINTR) return;
-    if (n > 0) written += static_cast<size_t>(n);
-  }
 }
 
 void OnInterrupt(Isolate* isolate, void*) {
@@ -158,7 +99,7 @@ void OnInterrupt(Isolate* isolate, void*) {
   if (!IsRequest(ticket) || ticket != state->overdue.load()) return;
   if (ticket == state->reported.load()) return;
   state->reported.store(ticket);
-  Write(*watch, Header(*watch) + "\n" + StackLines(isolate));
+  AppendEntry(state->file.load(), Header(*watch) + "\n" + StackLines(isolate));
 }
 
 // ---- The watchdog
@@ -302,7 +243,8 @@ void AddKind(const Args& args) {
 void Late(const Args& args) {
   if (watch == nullptr || !IsRequest(watch->state->ticket.load())) return;
   watch->state->reported.store(watch->state->ticket.load());
-  Write(*watch, Header(*watch) + ", no stack: it was not in JavaScript when it was due\n");
+  AppendEntry(watch->state->file.load(),
+              Header(*watch) + ", no stack: it was not in JavaScript when it was due\n");
 }
 
 }  // namespace

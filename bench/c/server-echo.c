@@ -1,13 +1,14 @@
 // The least an echo server can cost: two processes with epoll on one listening socket.
 //   port   the port it listens on
+#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
-#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 

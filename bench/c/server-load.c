@@ -5,6 +5,7 @@
 //                                            answers; the server says its worker's pid to whatever is sent
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,8 @@
 #define WARM_UP_MS 200
 #define EVENTS 64
 #define RETRY_US 100
+#define ASK_EVERY_MS 5
+#define MOST_ASKED 1000
 #define PAUSE_US 20000
 
 typedef struct {
@@ -42,12 +45,10 @@ static int try_connect(int port) {
   const struct sockaddr_in address = {.sin_family = AF_INET,
                                       .sin_port = htons((unsigned short)port),
                                       .sin_addr = {htonl(INADDR_LOOPBACK)}};
-  const struct timeval patience = {5, 0};
   const int on = 1;
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) fail("socket");
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
   if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0) return fd;
   close(fd);
   return -1;
@@ -116,27 +117,59 @@ static void echo(int port, size_t bytes, int count, int ms) {
   free(all);
 }
 
-// 0: nobody answered.
-static pid_t ask_pid(int port) {
-  char text[32] = "";
+// Asks by one more connection. Those before it may still be answered, or have been lost with the worker.
+static int ask_again(int port, struct pollfd *asked, int count) {
+  if (count == MOST_ASKED) fail("nobody answers");
   const int fd = try_connect(port);
-  if (fd < 0) return 0;
-  ssize_t n = send(fd, "?", 1, MSG_NOSIGNAL);
-  if (n == 1) n = recv(fd, text, sizeof(text) - 1, 0);
-  close(fd);
-  return n > 0 ? (pid_t)atoi(text) : 0;
+  if (fd < 0) return count;
+  if (send(fd, "?", 1, MSG_NOSIGNAL) != 1) {
+    close(fd);
+    return count;
+  }
+  asked[count] = (struct pollfd){.fd = fd, .events = POLLIN};
+  return count + 1;
+}
+
+// The worker that answers on one of the connections; 0: none. Those that have ended are taken out.
+static pid_t answer_of(struct pollfd *asked, int *count) {
+  pid_t answer = 0;
+  int left = 0;
+  for (int i = 0; i < *count; i++) {
+    char text[32] = "";
+    if (asked[i].revents != 0 && recv(asked[i].fd, text, sizeof(text) - 1, 0) > 0) {
+      answer = (pid_t)atoi(text);
+    }
+    if (asked[i].revents != 0) close(asked[i].fd);
+    else asked[left++] = asked[i];
+  }
+  *count = left;
+  return answer;
+}
+
+// Asks every few ms until a worker answers that is not `victim`.
+static pid_t other_worker(int port, pid_t victim) {
+  struct pollfd asked[MOST_ASKED];
+  int count = 0;
+  pid_t answer = 0;
+  for (double next = 0; answer == 0 || answer == victim;) {
+    if (now_ms() >= next || count == 0) {
+      next = now_ms() + ASK_EVERY_MS;
+      count = ask_again(port, asked, count);
+    }
+    if (count == 0) usleep(RETRY_US);
+    poll(asked, (nfds_t)count, count == 0 ? 0 : ASK_EVERY_MS);
+    answer = answer_of(asked, &count);
+  }
+  for (int i = 0; i < count; i++) close(asked[i].fd);
+  return answer;
 }
 
 static double recover(int port) {
-  const pid_t victim = ask_pid(port);
-  if (victim <= 0) fail("no worker answers");
+  const pid_t victim = other_worker(port, 0);
   const double begin = now_ms();
   if (kill(victim, SIGKILL) != 0) fail("kill");
-  for (;;) {
-    const pid_t pid = ask_pid(port);
-    if (pid > 0 && pid != victim) return now_ms() - begin;
-    usleep(RETRY_US);
-  }
+  other_worker(port, victim);
+  return now_ms() - begin;
 }
 
 int main(void) {

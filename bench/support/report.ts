@@ -8,6 +8,8 @@ export interface Row extends Summary {
   ratio: number | null;
   /** The least ratio wanted. */
   target: number | null;
+  /** Of prefork itself: the most, or where higher is better the least, that is wanted. */
+  limit: number | null;
 }
 
 export interface Section {
@@ -23,6 +25,7 @@ export interface Sampled {
   name: string;
   samples: number[];
   target?: number | undefined;
+  limit?: number | undefined;
   /** Another way of prefork itself, listed without a ratio. */
   own?: boolean | undefined;
 }
@@ -34,12 +37,13 @@ export function compare(
   skipped: string[] = [],
 ): Section {
   const ours = summarize(first.samples);
-  const rows: Row[] = [{ name: first.name, ...ours, ratio: null, target: null }];
+  const { name: own, limit = null } = first;
+  const rows: Row[] = [{ name: own, ...ours, ratio: null, target: null, limit }];
   for (const { name, samples, target, own } of peers) {
     const theirs = summarize(samples);
     const [fast, slow] = heading.better === 'lower' ? [theirs, ours] : [ours, theirs];
     const ratio = own ? null : fast.median / slow.median;
-    rows.push({ name, ...theirs, ratio, target: target ?? null });
+    rows.push({ name, ...theirs, ratio, target: target ?? null, limit: null });
   }
   const { title, unit, better } = heading;
   return { title, unit, better, rows, skipped };
@@ -50,25 +54,32 @@ function format(value: number): string {
   return value.toPrecision(3);
 }
 
-function verdict({ ratio, target }: Row): string {
+function verdict({ ratio, target, limit, median }: Row, better: Section['better']): string {
+  if (limit !== null) {
+    const reached = better === 'lower' ? median <= limit : median >= limit;
+    return `${reached ? 'reached' : 'MISSED'}, wanted ${format(limit)}`;
+  }
   if (ratio === null || target === null) return '';
   return `${ratio >= target ? 'reached' : 'MISSED'}, wanted ${target.toFixed(2)}×`;
 }
 
-function cells(row: Row): string[] {
+function cells(row: Row, better: Section['better']): string[] {
   return [
     row.ratio === null ? '–' : `${row.ratio.toFixed(2)}×`,
     format(row.median),
     `${format(row.min)} – ${format(row.max)}`,
     row.name,
-    verdict(row),
+    verdict(row, better),
   ];
 }
 
 export function printSection(section: Section): void {
   const { title, unit, better, rows, skipped } = section;
   console.log(`\n  ${title} (${unit}: ${better} is better)`);
-  const table = [['ratio', 'median', 'min – max', '', ''], ...rows.map(cells)];
+  const table = [
+    ['ratio', 'median', 'min – max', '', ''],
+    ...rows.map((row) => cells(row, better)),
+  ];
   const widths = [0, 1, 2, 3].map((column) =>
     Math.max(...table.map((line) => line[column]?.length ?? 0)),
   );

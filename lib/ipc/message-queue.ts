@@ -39,6 +39,8 @@ function explain(error: unknown, capacity: number): Error {
       );
     case 'EMFILE':
       return withHint(error, 'too many open files, or RLIMIT_MSGQUEUE bytes: see ulimit -n and -q');
+    case 'EACCES':
+      return withHint(error, 'a queue of this name is there, and other users may read or write it');
     case 'ENOSPC':
       return withHint(
         error,

@@ -22,7 +22,7 @@ const EMPTY = Buffer.alloc(0);
 /**
  * @param value - anything that structured cloning takes. A Buffer arrives as a Buffer; it is not copied
  * here: leave it as it is until it was sent
- * @throws what v8.serialize() throws, DataCloneError for functions and symbols: nothing was sent
+ * @throws what v8.serialize() throws, an Error for functions and symbols
  */
 export function encodePayload(value: unknown): Payload {
   if (typeof value === 'string') return { kind: STRING, data: Buffer.from(value) };

@@ -6,6 +6,7 @@
  *     +- control --+              one packet socket: "ready", "detached"
  */
 import { constants } from 'node:os';
+import { diagnostics, tellReload } from '../diagnostics';
 import { systemError } from '../errors';
 import { PacketPair } from '../ipc/packet-socket';
 import type { ExitStatus } from '../process/children';
@@ -56,6 +57,8 @@ export class PoolMaster implements WorkerGroup {
   readonly #rows = new Map<number, WorkerRow>();
   /** The newest pid of each slot. */
   readonly #newest: number[] = [];
+  /** The last one. */
+  #reload: Promise<ReloadReport> | null = null;
 
   constructor(parts: PoolParts) {
     const { settings } = parts;
@@ -99,11 +102,27 @@ export class PoolMaster implements WorkerGroup {
   }
 
   reload(): Promise<ReloadReport> {
-    return this.#supervisor.reload(GROUP);
+    const reload = this.#supervisor.reload(GROUP);
+    if (reload !== this.#reload) tellReload(false, reload);
+    this.#reload = reload;
+    return reload;
   }
 
   state(): GroupState {
     return this.#supervisor.state(GROUP);
+  }
+
+  /** Of workers that have not ended. */
+  pids(): number[] {
+    return [...this.#rows.keys()];
+  }
+
+  /** Ends a worker in good order, with a successor before or after it, as in a reload. */
+  stopWorker(id: number): void {
+    const pid = this.#newest[id];
+    if (pid === undefined) return;
+    if (this.#parts.settings.reloadStrategy === 'start-first') this.#supervisor.replace(pid);
+    else this.#supervisor.terminate(pid);
   }
 
   // What the supervisor asks for.
@@ -123,7 +142,7 @@ export class PoolMaster implements WorkerGroup {
     }
     row.pid = pid;
     this.#rows.set(pid, row);
-    if (this.#newest[slotId] !== undefined) this.table.countRestart(slotId);
+    if (this.#newest[slotId] !== undefined) this.#noteRespawn(slotId, pid);
     this.#newest[slotId] = pid;
     return { pid, ended: worker.exited };
   }
@@ -159,6 +178,13 @@ export class PoolMaster implements WorkerGroup {
         { type: 'PreforkWarning', code: 'PREFORK_POOL_DEGRADED' },
       );
     }
+  }
+
+  #noteRespawn(workerId: number, pid: number): void {
+    this.table.countRestart(workerId);
+    if (!diagnostics.respawn.wanted) return;
+    const restarts = this.table.restarts(workerId);
+    diagnostics.respawn.publish({ workerId, kind: GROUP, pid, restarts });
   }
 
   /** Every worker has said by its exit code that it must not be started again. */

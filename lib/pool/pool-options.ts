@@ -1,12 +1,13 @@
 /** The options of a pool: names, defaults, limits. */
 import { availableParallelism } from 'node:os';
+import { checkControlSocket, checkStatusPage, type ControlOptions } from '../control/options';
 import { PreforkError } from '../errors';
 import { nearest } from '../nearest';
 import { checkInteger, checkString, invalidType } from '../validate';
 import type { Privileges } from './privileges';
 import { DEFAULT_RESTART, type RestartOptions, type RestartPolicy } from './restart-policy';
 
-export interface PoolOptions extends Privileges {
+export interface PoolOptions extends Privileges, ControlOptions {
   /** Messages a worker handles before it makes room for a new one; 0: no limit. Default 0. */
   maxRequest?: number;
   /** Up to so many more, at random, so that workers do not leave together. Default: half of maxRequest above 10. */
@@ -29,7 +30,7 @@ export interface PoolOptions extends Privileges {
   title?: string;
 }
 
-export interface PoolSettings extends Privileges {
+export interface PoolSettings extends Privileges, ControlOptions {
   maxRequest: number;
   maxRequestGrace: number | null;
   maxWaitTime: number;
@@ -87,6 +88,8 @@ const CHECKS: Record<keyof PoolOptions, Check> = {
   },
   cpuAffinity: checkAffinity,
   title: checkString,
+  controlSocket: checkControlSocket,
+  statusPage: checkStatusPage,
   user: identity,
   group: identity,
   chroot: checkString,

@@ -7,12 +7,15 @@
  * Swoole\Process\Pool; docs/swoole-map.md says what differs.
  */
 import type { Capitalized } from '../callbacks';
+import { Control } from '../control/control';
 import { PreforkError } from '../errors';
 import { generation } from '../ipc/generation';
 import { DEFAULT_BACKLOG, ListeningSocket } from '../ipc/listening-socket';
+import type { ReadMemory } from '../process/memory';
 import type { AsyncOptions } from '../process/process-channel';
 import { sendSignal } from '../process/signals';
 import { checkData, checkInteger, checkString } from '../validate';
+import { poolSource } from './control-source';
 import { PoolCallbacks, type PoolEventName, type PoolEvents } from './events';
 import {
   IPC_MSGQUEUE,
@@ -56,6 +59,7 @@ export class ProcessPool {
   #channel: PoolChannel | null = null;
   #master: PoolMaster | null = null;
   #signals: MasterSignals | null = null;
+  #control: Control | null = null;
   #worker: PoolWorker | null = null;
   #stopped: Promise<void> | null = null;
   #finish: (() => void) | null = null;
@@ -105,6 +109,11 @@ export class ProcessPool {
   /** IPC_SOCKET on TCP: the port that is listened on; null otherwise. */
   get port(): number | null {
     return this.#listening?.port ?? null;
+  }
+
+  /** In the master of a pool with a status page: where it is, from the `start` event on. Null otherwise. */
+  get statusUrl(): string | null {
+    return this.#control?.statusUrl ?? null;
   }
 
   /**
@@ -311,9 +320,7 @@ export class ProcessPool {
 
   /** What each worker is and has done, read from shared memory and /proc, in any process of the pool. */
   stats(): PoolStats {
-    const { master, channel } = this.#parts(0);
-    const { generation } = master.state();
-    return poolStats(this.#masterPid, generation, master.table, channel, this.workerNum);
+    return this.#stats();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -324,10 +331,18 @@ export class ProcessPool {
     this.#listening = null;
   }
 
+  #stats(memory?: ReadMemory): PoolStats {
+    const { master, channel } = this.#parts(0);
+    const { generation } = master.state();
+    return poolStats(this.#masterPid, generation, master.table, channel, this.workerNum, memory);
+  }
+
   async #run(master: PoolMaster): Promise<void> {
     try {
+      this.#control = Control.open(this.#settings);
       this.#callbacks.call('start', this);
       if (this.#stopped === null) master.run();
+      this.#control?.start(poolSource(this, master, (memory) => this.#stats(memory)));
     } catch (error) {
       await this.#end(master);
       throw error;
@@ -362,6 +377,8 @@ export class ProcessPool {
 
   async #end(master: PoolMaster): Promise<void> {
     await master.stop();
+    this.#control?.close();
+    this.#control = null;
     masterGeneration = -1;
     this.#signals?.release();
     this.#channel?.close?.();

@@ -1,5 +1,5 @@
 /** What a pool tells of itself. */
-import { readFileSync } from 'node:fs';
+import { memoryOf, type ReadMemory } from '../process/memory';
 import type { PoolChannel } from './pool-channel';
 import { STAGE_NAMES, STAGE_READY, type WorkerTable } from './worker-table';
 
@@ -47,9 +47,10 @@ export function poolStats(
   table: WorkerTable,
   channel: PoolChannel,
   size: number,
+  memory: ReadMemory = memoryOf,
 ): PoolStats {
   const workers = Array.from({ length: size }, (_, id) => {
-    return { ...workerStats(table, id), queued: queuedOf(table, channel, id) };
+    return { ...workerStats(table, id, memory), queued: queuedOf(table, channel, id) };
   });
   const sum = (field: 'requests' | 'restarts' | 'queued' | 'rssBytes' | 'pssBytes'): number =>
     workers.reduce((total, worker) => total + worker[field], 0);
@@ -75,7 +76,11 @@ function queuedOf(table: WorkerTable, channel: PoolChannel, id: number): number 
   return Math.max(1, table.queued(id));
 }
 
-export function workerStats(table: WorkerTable, id: number): Omit<WorkerStats, 'queued'> {
+export function workerStats(
+  table: WorkerTable,
+  id: number,
+  memory: ReadMemory = memoryOf,
+): Omit<WorkerStats, 'queued'> {
   const row = table.current(id);
   const pid = row === null || row.pid === 0 ? null : row.pid;
   const now = Date.now();
@@ -90,26 +95,11 @@ export function workerStats(table: WorkerTable, id: number): Omit<WorkerStats, '
     running: row?.busy ?? 0,
     busyTimeMs: (row?.busyTime ?? 0) + busyNow,
     uptimeMs: pid === null ? 0 : now - (row?.startedAt ?? now),
-    ...memoryOf(pid),
+    ...memory(pid),
   };
 }
 
 function stageOf(stage: number, busy: number): WorkerStage {
   if (stage === STAGE_READY) return busy > 0 ? 'busy' : 'idle';
   return STAGE_NAMES[stage] as Exclude<(typeof STAGE_NAMES)[number], 'ready'>;
-}
-
-/** proc_pid_smaps(5): "Rss: 1234 kB". */
-function memoryOf(pid: number | null): { rssBytes: number; pssBytes: number } {
-  try {
-    const text = pid === null ? '' : readFileSync(`/proc/${String(pid)}/smaps_rollup`, 'utf8');
-    return { rssBytes: kilobytes(text, 'Rss') * 1024, pssBytes: kilobytes(text, 'Pss') * 1024 };
-  } catch {
-    // It has ended meanwhile, or belongs to another user now.
-    return { rssBytes: 0, pssBytes: 0 };
-  }
-}
-
-function kilobytes(text: string, name: string): number {
-  return Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? 0);
 }

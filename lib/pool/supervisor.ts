@@ -154,6 +154,14 @@ export class Supervisor {
     this.#requestTick();
   }
 
+  /** Ends the worker with this pid in good order; its slot gets a new one then. */
+  terminate(pid: number): void {
+    const found = this.#find(pid);
+    if (found === null || found.instance.stage === 'draining') return;
+    this.#terminate(found.instance, Date.now());
+    this.#requestTick();
+  }
+
   /** What is known of a group's processes, for statistics. */
   state(name: string): GroupState {
     return this.#named(name).state;

@@ -9,6 +9,7 @@
  * never touched.
  */
 import { binding } from '../binding';
+import { diagnostics } from '../diagnostics';
 import { FdWatcher } from '../ipc/fd-watcher';
 
 /** How a child ended: by `code`, or by `signal` (a number), in which case the code is 0. */
@@ -177,6 +178,7 @@ class Children {
       binding.closeFd(record.pidfd);
       const [code, signal] = result ?? [STATUS_TAKEN, 0];
       ended.push({ status: { pid, code, signal }, claimed: record.claimed });
+      if (diagnostics.exit.wanted) diagnostics.exit.publish({ pid, code, signal });
       record.onEnd({ pid, code, signal });
     }
     return ended;

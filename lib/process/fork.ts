@@ -9,6 +9,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import type * as V8 from 'node:v8';
 import { binding } from '../binding';
+import { diagnostics } from '../diagnostics';
 import { PreforkError } from '../errors';
 import { adoptPid, leaveWithoutJoining, rehearseReset, resetChild } from './child-reset';
 import { children } from './children';
@@ -31,6 +32,7 @@ const SYNCHRONOUS_COMPILATION =
  * @throws PreforkError ERR_UNSAFE_FORK, ERR_UNSUPPORTED_NODE; EAGAIN, ENOMEM of fork(2), EMFILE
  */
 export function forkProcess(main: () => void): ForkedChild {
+  const begunAt = performance.now();
   checkForkIsSafe();
   const internals = preparedInternals();
   const mathRandomPlace = nextMathRandomPlace();
@@ -39,12 +41,20 @@ export function forkProcess(main: () => void): ForkedChild {
   const out = new Int32Array(1);
   children.prepare();
   const pid = binding.forkChild(out, noop);
-  if (pid > 0) return { pid, pidfd: out[0] as number };
+  if (pid > 0) {
+    if (diagnostics.fork.wanted) tellFork(pid, begunAt);
+    return { pid, pidfd: out[0] as number };
+  }
   return becomeChild(() => {
     resetChild(internals, mathRandomPlace);
     adjustToMissingThreads();
     binding.leaveParentStack(boundMain, emitBeforeExit, exit);
   });
+}
+
+function tellFork(pid: number, begunAt: number): void {
+  const durationMs = performance.now() - begunAt;
+  diagnostics.fork.publish({ pid, parentPid: process.pid, durationMs });
 }
 
 let rehearsed = false;

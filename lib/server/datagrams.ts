@@ -2,7 +2,7 @@
  * The datagram ports of a server, in the process that reads them: in process mode the master, in base mode
  * each event worker. On the bus a datagram is
  *
- *   | port of the sender (u16, little-endian) | length of its address (u16) | address, latin1 | data … |
+ *   | port of the sender (u16, little-endian) | length of its address (u16) | address, UTF-8 | data … |
  */
 import { PreforkError } from '../errors';
 import type { ServerContext } from './context';
@@ -16,11 +16,12 @@ export interface Datagram {
 }
 
 export function encodeDatagram({ address, port, data }: Datagram): Buffer {
-  const bytes = Buffer.allocUnsafe(HEADER_BYTES + address.length + data.length);
+  const length = Buffer.byteLength(address);
+  const bytes = Buffer.allocUnsafe(HEADER_BYTES + length + data.length);
   bytes.writeUInt16LE(port, 0);
-  bytes.writeUInt16LE(address.length, 2);
-  bytes.write(address, HEADER_BYTES, 'latin1');
-  data.copy(bytes, HEADER_BYTES + address.length);
+  bytes.writeUInt16LE(length, 2);
+  bytes.write(address, HEADER_BYTES);
+  data.copy(bytes, HEADER_BYTES + length);
   return bytes;
 }
 
@@ -28,7 +29,7 @@ export function encodeDatagram({ address, port, data }: Datagram): Buffer {
 export function decodeDatagram(bytes: Buffer): Datagram {
   const start = bytes.length < HEADER_BYTES ? Infinity : HEADER_BYTES + bytes.readUInt16LE(2);
   if (start > bytes.length) throw new PreforkError('ERR_BAD_FRAME', 'a datagram that is too short');
-  const address = bytes.toString('latin1', HEADER_BYTES, start);
+  const address = bytes.toString('utf8', HEADER_BYTES, start);
   return { address, port: bytes.readUInt16LE(0), data: Buffer.from(bytes.subarray(start)) };
 }
 

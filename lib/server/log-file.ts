@@ -28,10 +28,14 @@ export class LogFile {
     try {
       this.attach();
     } catch (error) {
-      process.emitWarning(`the log was not opened again: ${(error as Error).message}`, {
-        type: 'PreforkWarning',
-        code: 'PREFORK_LOG_REOPEN',
-      });
+      warnOfLog(error as Error);
     }
   }
+}
+
+export function warnOfLog(error: Error): void {
+  process.emitWarning(`a log was not opened again: ${error.message}`, {
+    type: 'PreforkWarning',
+    code: 'PREFORK_LOG_REOPEN',
+  });
 }

@@ -1,7 +1,7 @@
 /** The files a server writes to, in each of its processes. */
 import { Process } from '../process/process';
 import type { ServerContext } from './context';
-import { LogFile } from './log-file';
+import { LogFile, warnOfLog } from './log-file';
 import type { ServerSettings } from './settings';
 import { SIGRTMIN } from './signals';
 import { SlowLog } from './slow-log';
@@ -21,7 +21,12 @@ export class Logs {
   /** After a rotation. */
   reopen(): void {
     this.#logFile?.reopen();
-    this.slowLog?.reopen();
+    try {
+      this.slowLog?.reopen();
+    } catch (error) {
+      // Without privileges, say: it goes on in the old file.
+      warnOfLog(error as Error);
+    }
   }
 
   /** In a worker: does so when it is told. */

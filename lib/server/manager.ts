@@ -3,6 +3,7 @@
  * its callbacks but those of managerStart, workerError and reloads, and does nothing but supervise. In base
  * mode it is the master itself, in process mode a child of that.
  */
+import { tellReload } from '../diagnostics';
 import { encodePayload } from '../ipc/payload';
 import { Process } from '../process/process';
 import type { ExitStatus } from '../process/children';
@@ -102,8 +103,9 @@ export class Manager implements Role {
     const { callbacks, server } = this.#context;
     callbacks.call('beforeReload', server);
     const names = onlyTasks ? [TASK] : [EVENT, TASK];
-    const reports = await Promise.all(names.map((name) => this.#supervisor.reload(name)));
-    const report = joined(reports);
+    const reloads = Promise.all(names.map((name) => this.#supervisor.reload(name))).then(joined);
+    tellReload(onlyTasks, reloads);
+    const report = await reloads;
     callbacks.call('afterReload', server, report);
     return report;
   }

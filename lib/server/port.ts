@@ -2,7 +2,7 @@
  * One port of a server: where clients connect, or datagrams arrive. Bound when it is made, in the process
  * that makes the server, and inherited by its workers.
  */
-import { Callbacks } from '../callbacks';
+import { Callbacks, type Capitalized } from '../callbacks';
 import { PreforkError } from '../errors';
 import { binding } from '../binding';
 import { DatagramSocket } from '../ipc/datagram-socket';
@@ -59,7 +59,10 @@ export class ServerPort {
    * @throws PreforkError ERR_UNKNOWN_EVENT, ERR_INVALID_ARG_TYPE, ERR_SERVER_RUNNING
    */
   on<Name extends keyof PortEvents>(event: Name, callback: PortEvents[Name]): this;
-  on(event: string, callback: (...args: never[]) => unknown): this;
+  on<Name extends keyof Capitalized<PortEvents>>(
+    event: Name,
+    callback: Capitalized<PortEvents>[Name],
+  ): this;
   on(event: string, callback: unknown): this {
     this.#refuseWhileRunning('on()');
     this.#callbacks.set(event, callback);

@@ -1,8 +1,10 @@
 /** From start() to the end of a server, in its master. */
+import { Control } from '../control/control';
 import { Process } from '../process/process';
 import type { ReloadReport } from '../pool/supervisor';
 import { ServerContext, type ContextParts } from './context';
 import { ControlClient } from './control';
+import { serverSource } from './control-source';
 import { Logs } from './logs';
 import { Manager } from './manager';
 import { Master } from './master';
@@ -27,6 +29,7 @@ export class Running {
   readonly role: MasterRole;
   readonly #context: ServerContext;
   readonly #pidFile: PidFile | null;
+  #control: Control | null = null;
   #ended: Promise<void> | null = null;
   #settle!: () => void;
   #fail!: (error: unknown) => void;
@@ -60,13 +63,19 @@ export class Running {
     state.startedAt = Date.now();
     this.#takeSignals();
     try {
+      this.#control = Control.open(this.#context.settings);
       this.role.start();
+      this.#control?.start(serverSource(this.#context));
     } catch (error) {
       await this.#cleanUp();
       throw error;
     }
     callbacks.call('start', server);
     await ended;
+  }
+
+  get statusUrl(): string | null {
+    return this.#control?.statusUrl ?? null;
   }
 
   reload(onlyTasks: boolean): Promise<ReloadReport | null> {
@@ -94,6 +103,7 @@ export class Running {
 
   async #cleanUp(): Promise<void> {
     await this.role.end();
+    this.#control?.close();
     releaseMasterSignals();
     this.#pidFile?.remove();
     this.#context.close();

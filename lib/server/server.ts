@@ -8,6 +8,7 @@
  * The facts it follows are those of Swoole\Server; docs/swoole-map.md says what differs.
  */
 import { isIP, isIPv4 } from 'node:net';
+import type { Capitalized } from '../callbacks';
 import { PreforkError } from '../errors';
 import { generation } from '../ipc/generation';
 import { encodePayload } from '../ipc/payload';
@@ -115,9 +116,14 @@ export class Server {
     return this.#role?.isTaskWorker ?? false;
   }
 
+  /** In the master of a server with a status page: where it is, from the `start` event on. Null elsewhere. */
+  get statusUrl(): string | null {
+    return this.#running?.statusUrl ?? null;
+  }
+
   /** The ids of all open connections. */
   get connections(): Iterable<number> {
-    return { [Symbol.iterator]: () => this.#runningContext().sessions.ids() };
+    return this.#runningContext().sessions.ids();
   }
 
   /**
@@ -138,7 +144,10 @@ export class Server {
    * @throws PreforkError ERR_UNKNOWN_EVENT with the nearest name, ERR_INVALID_ARG_TYPE, ERR_SERVER_RUNNING
    */
   on<Name extends keyof ServerEvents>(event: Name, callback: ServerEvents[Name]): this;
-  on(event: string, callback: (...args: never[]) => unknown): this;
+  on<Name extends keyof Capitalized<ServerEvents>>(
+    event: Name,
+    callback: Capitalized<ServerEvents>[Name],
+  ): this;
   on(event: string, callback: unknown): this {
     this.#refuseWhileRunning('on()');
     this.#callbacks.set(event, callback);

@@ -6,6 +6,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
+import { checkControlSocket, checkStatusPage, type ControlOptions } from '../control/options';
 import type { Privileges } from '../pool/privileges';
 import { invalidType } from '../validate';
 import { DISPATCH_MODES, type DispatchFunc, type DispatchMode } from './dispatch';
@@ -32,7 +33,7 @@ const DEFAULT_CONNECTIONS = 100_000;
 const MAX_CPU = 1023;
 const NO_JITTER_UP_TO = 10;
 
-interface OwnOptions<Server> extends Privileges {
+interface OwnOptions<Server> extends Privileges, ControlOptions {
   /** Event workers; 0: as many as CPUs. Default: CPUs, in base mode 1. */
   workerNum?: number;
   /** Task workers. Default 0. */
@@ -89,7 +90,7 @@ interface OwnOptions<Server> extends Privileges {
 export type ServerOptions<Server = never> = OwnOptions<Server> & PortOptions;
 
 /** All settings that are not a port's; null: not set. */
-export interface ServerSettings extends Privileges {
+export interface ServerSettings extends Privileges, ControlOptions {
   workerNum: number;
   taskWorkerNum: number;
   taskIpcMode: TaskIpcMode;
@@ -148,6 +149,8 @@ const OWN_CHECKS: Checks<OwnOptions<never>> = {
   daemonize: flag,
   pidFile: path,
   logFile: path,
+  controlSocket: checkControlSocket,
+  statusPage: checkStatusPage,
   user: identity,
   group: identity,
   chroot: path,
@@ -253,7 +256,7 @@ function resolveLimits(
 }
 
 function resolveHost(options: ServerOptions, { cpus }: Machine) {
-  const { cpuAffinityIgnore = [], user, group, chroot } = options;
+  const { cpuAffinityIgnore = [], user, group, chroot, controlSocket, statusPage } = options;
   if (cpuAffinityIgnore.length >= cpus) {
     throw outOfRange(
       `cpuAffinityIgnore names ${cpuAffinityIgnore.length} CPUs, this machine has ${cpus}`,
@@ -268,5 +271,7 @@ function resolveHost(options: ServerOptions, { cpus }: Machine) {
     ...(user === undefined ? {} : { user }),
     ...(group === undefined ? {} : { group }),
     ...(chroot === undefined ? {} : { chroot }),
+    ...(controlSocket === undefined ? {} : { controlSocket }),
+    ...(statusPage === undefined ? {} : { statusPage }),
   };
 }

@@ -1,5 +1,6 @@
 /** What a server tells of itself. */
 import { workerStats, type WorkerStats } from '../pool/stats';
+import { memoryOf, type ReadMemory } from '../process/memory';
 import type { ServerContext } from './context';
 import {
   ACCEPTED,
@@ -46,10 +47,14 @@ export interface ServerStats {
   workers: ServerWorkerStats[];
 }
 
-export function serverStats(context: ServerContext, workerId: number): ServerStats {
+export function serverStats(
+  context: ServerContext,
+  workerId: number,
+  memory: ReadMemory = memoryOf,
+): ServerStats {
   const { state, sessions, addresses, table } = context;
   const { workerNum, taskWorkerNum, slots } = addresses;
-  const workers = Array.from({ length: slots }, (_, id) => describe(context, id));
+  const workers = Array.from({ length: slots }, (_, id) => describe(context, id, memory));
   const idle = (kind: ServerWorkerKind): number =>
     workers.filter((worker) => worker.kind === kind && worker.stage === 'idle').length;
   return {
@@ -73,7 +78,11 @@ export function serverStats(context: ServerContext, workerId: number): ServerSta
   };
 }
 
-function describe({ table, addresses }: ServerContext, id: number): ServerWorkerStats {
+function describe(
+  { table, addresses }: ServerContext,
+  id: number,
+  memory: ReadMemory,
+): ServerWorkerStats {
   const kind = addresses.isTaskWorker(id) ? 'task' : addresses.isUserProcess(id) ? 'user' : 'event';
-  return { ...workerStats(table, id), kind, queued: Math.max(0, table.queued(id)) };
+  return { ...workerStats(table, id, memory), kind, queued: Math.max(0, table.queued(id)) };
 }

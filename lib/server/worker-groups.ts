@@ -2,6 +2,7 @@
  * The groups of processes that the manager keeps: event workers, task workers, user processes. Each worker
  * id has a slot of the worker table, and its process a row of that.
  */
+import { diagnostics } from '../diagnostics';
 import { systemError } from '../errors';
 import type { ExitStatus } from '../process/children';
 import type { Process } from '../process/process';
@@ -64,7 +65,7 @@ export class ServerGroup implements WorkerGroup {
     }
     row.pid = pid;
     this.#members.set(pid, { workerId, row, holdsSlot: true });
-    if (this.#started.has(workerId)) table.countRestart(workerId);
+    if (this.#started.has(workerId)) this.#noteRespawn(workerId, pid);
     this.#started.add(workerId);
     return { pid, ended: process.exited };
   }
@@ -102,6 +103,13 @@ export class ServerGroup implements WorkerGroup {
   /** Rows of all its processes. */
   rows(): WorkerRow[] {
     return [...this.#members.values()].map(({ row }) => row);
+  }
+
+  #noteRespawn(workerId: number, pid: number): void {
+    const { table, name: kind } = this.#options;
+    table.countRestart(workerId);
+    if (!diagnostics.respawn.wanted) return;
+    diagnostics.respawn.publish({ workerId, kind, pid, restarts: table.restarts(workerId) });
   }
 
   #holders(workerId: number): Member[] {

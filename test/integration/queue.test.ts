@@ -121,6 +121,13 @@ describe('queue: key, capacity and life', () => {
     expect(await resultOf(LIFE, ['mode'])).to.deep.equal(['600']);
   });
 
+  it('refuses a queue of its name that another user has made', async function () {
+    if (process.getuid?.() !== 0) this.skip();
+    const { code, message } = (await resultOf(LIFE, ['madeByAStranger'])) as Caught;
+    expect(code).to.equal('EACCES');
+    expect(message).to.contain('other users may read or write it');
+  });
+
   it('holds as many messages as capacity says', async () => {
     expect(await resultOf(LIFE, ['capacity'])).to.deep.equal({
       maxMessages: 3,

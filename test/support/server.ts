@@ -32,7 +32,7 @@ declare global {
 export const MODES: readonly ServerMode[] = ['process', 'base'];
 
 const ORDER = 35;
-const TIMEOUT_MS = 25_000;
+const TIMEOUT_MS = 15_000;
 
 type Callbacks = Partial<ServerEvents>;
 

@@ -6,6 +6,7 @@
  *
  * A waiter may go before that. Its task stays, so that what comes late is known to be nobody's.
  */
+import { diagnostics } from '../../diagnostics';
 import type { PreforkError } from '../../errors';
 import { decodePayload, NOTHING } from '../../ipc/payload';
 import { TASKING, TASKS, type ServerState } from '../state';
@@ -36,6 +37,7 @@ export interface PendingTasksOptions {
   board: TaskBoard;
   /** Of this process. */
   row: number;
+  workerId: number;
   /** The finish event. */
   event: Waiter;
   /** A task is settled. */
@@ -74,6 +76,7 @@ export class PendingTasks {
     state.add(TASKS);
     state.add(TASKING);
     board.addUnsettled(row, 1);
+    if (diagnostics.task.wanted) this.#publish('submitted', id, slot);
   }
 
   /** Resolves when nobody waits for a task of this process. */
@@ -117,7 +120,7 @@ export class PendingTasks {
 
   /** Settles it without a result. */
   fail(task: PendingTask, error: PreforkError): void {
-    this.#settle(task);
+    this.#settle(task, error);
     task.waiter.failed(task.id, error);
     this.#leave(task, NOBODY);
   }
@@ -145,12 +148,24 @@ export class PendingTasks {
     }
   }
 
-  #settle({ id }: PendingTask): void {
+  #settle({ id, slot }: PendingTask, error?: PreforkError): void {
     if (!this.#tasks.delete(id)) return;
     const { state, board, row, onSettled } = this.#options;
     state.add(TASKING, -1);
     board.addUnsettled(row, -1);
     onSettled?.(id);
+    if (diagnostics.task.wanted) this.#publish('settled', id, slot, error);
+  }
+
+  #publish(
+    phase: 'submitted' | 'settled',
+    taskId: number,
+    dstWorkerId: number,
+    error?: PreforkError,
+  ): void {
+    const { workerId: srcWorkerId } = this.#options;
+    const failure = error === undefined ? {} : { error: error.code };
+    diagnostics.task.publish({ phase, taskId, srcWorkerId, dstWorkerId, ...failure });
   }
 
   #leave(task: PendingTask, waiter: Waiter): void {

@@ -82,7 +82,10 @@ export class QueueSource implements TaskSource {
       const data = file === null ? payload : files.take(file);
       return { type, kind, id, from: isOurs ? from : NO_SENDER, data };
     } catch (error) {
-      process.emitWarning((error as Error).message, 'PreforkWarning', 'PREFORK_BAD_TASK_PACKET');
+      process.emitWarning(`bad task packet: ${(error as Error).message}`, {
+        type: 'PreforkWarning',
+        code: 'PREFORK_BAD_TASK_PACKET',
+      });
       return null;
     }
   }

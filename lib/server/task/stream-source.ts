@@ -1,5 +1,6 @@
 /** Feeds a task worker from the listening socket of taskIpcMode 4, one task at a time. */
 import { binding } from '../../binding';
+import { isSystemError } from '../../errors';
 import type { ListeningSocket } from '../../ipc/listening-socket';
 import { leaveUnhandled } from '../../pool/unhandled';
 import { StreamRequests, type Reply } from '../../pool/transport/stream-socket';
@@ -37,10 +38,14 @@ export class StreamSource implements TaskSource {
       onRequest: (body) => this.#run(body),
       onError: leaveUnhandled,
       onDropped: (error) => {
-        warn(error.message);
+        // Who has its answer does not wait for the byte.
+        if (!isSystemError(error) || error.syscall !== 'write') warn(error.message);
       },
       onAcceptError: (error) => {
-        warn(`tasks cannot be accepted for the moment: ${error.message}`);
+        process.emitWarning(`tasks cannot be accepted for the moment: ${error.message}`, {
+          type: 'PreforkWarning',
+          code: 'PREFORK_ACCEPT_FAILED',
+        });
       },
     });
   }
@@ -97,5 +102,8 @@ export class StreamSource implements TaskSource {
 }
 
 function warn(message: string): void {
-  process.emitWarning(message, 'PreforkWarning', 'PREFORK_BAD_TASK_PACKET');
+  process.emitWarning(`bad task packet: ${message}`, {
+    type: 'PreforkWarning',
+    code: 'PREFORK_BAD_TASK_PACKET',
+  });
 }

@@ -13,7 +13,7 @@ import type { Bus } from '../bus/bus';
 import type { Inbox } from '../bus/inbox';
 import { FINISH, TASK_DONE, TASK_ERROR, TASK_MARK, WORKER_DIED } from '../bus/message';
 import type { ServerSettings } from '../settings';
-import type { ServerState } from '../state';
+import { TASKING, type ServerState } from '../state';
 import type { WorkerTable } from '../../pool/worker-table';
 import { Losses } from './losses';
 import { PendingTasks } from './pending-tasks';
@@ -85,11 +85,14 @@ export class TaskClient {
   constructor(options: TaskClientOptions) {
     const { channel, state, table, taskRow, replyAddress, bus, addresses, call } = options;
     this.#options = options;
+    // What a process has not seen settled that had this row before.
+    if (options.workerId >= 0) state.add(TASKING, -channel.board.takeUnsettled(taskRow));
     this.#event = new Listener(call.finish);
     this.#pending = new PendingTasks({
       state,
       board: channel.board,
       row: taskRow,
+      workerId: options.workerId,
       event: this.#event,
       onSettled: channel.settled?.bind(channel) ?? null,
       onAwaiting: call.awaiting ?? null,

@@ -84,5 +84,5 @@ function decodeFile(body: Buffer): PayloadFile {
 }
 
 export function badPacket(what: string, options?: ErrorOptions): PreforkError {
-  return new PreforkError('ERR_BAD_PACKET', `bad task packet: ${what}`, options);
+  return new PreforkError('ERR_BAD_PACKET', what, options);
 }
