@@ -27,7 +27,7 @@ const tests = ['test/**/*.ts', 'bench/**/*.ts', 'examples/**/*.ts'];
 
 export default defineConfig(
   {
-    ignores: ['.cache/**', 'build/**', 'coverage/**', 'dist/**', 'prebuilds/**'],
+    ignores: ['.cache/**', 'build/**', 'coverage/**', 'dist/**', 'prebuilds/**', 'site/**'],
   },
   js.configs.recommended,
   {

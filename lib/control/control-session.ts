@@ -8,6 +8,7 @@ import {
   idOf,
   MAX_REQUEST_BYTES,
   parseLine,
+  type ControlOp,
   type ControlRequest,
   type ControlResponse,
 } from './protocol';
@@ -16,6 +17,9 @@ import type { ControlSource } from './source';
 
 /** More than this waits for the client to read: it is read from no more until it has. */
 const MAX_UNREAD_BYTES = 256 * 1024;
+
+/** Requests that change nothing. */
+const LOOKS = new Set<ControlOp>(['status', 'watch', 'slowLog']);
 
 export class ControlSession {
   readonly #socket: Socket;
@@ -59,6 +63,7 @@ export class ControlSession {
       id = idOf(parsed);
       const request = checkRequest(parsed);
       const result = await this.#carryOut(request);
+      if (!LOOKS.has(request.op)) this.#observer.forget();
       this.#answer({ id: request.id, ok: true, result });
     } catch (error) {
       this.#fail(id, error);
@@ -88,19 +93,19 @@ export class ControlSession {
   }
 
   /** A second one takes the place of the first. */
-  #startWatch(id: number, intervalMs: number): Snapshot {
+  #startWatch(id: number, intervalMs: number): Promise<Snapshot> {
     if (this.#watch !== null) clearInterval(this.#watch);
     this.#watch = setInterval(() => {
-      this.#tell(id);
+      void this.#tell(id);
     }, intervalMs).unref();
     return this.#observer.snapshot();
   }
 
   /** A client that is slow misses some. */
-  #tell(id: number): void {
+  async #tell(id: number): Promise<void> {
     if (!this.#socket.writable || this.#socket.writableLength > 0) return;
     try {
-      this.#answer({ id, ok: true, result: this.#observer.snapshot() });
+      this.#answer({ id, ok: true, result: await this.#observer.snapshot() });
     } catch (error) {
       this.#fail(id, error);
     }

@@ -74,12 +74,10 @@ function countStages(workers: readonly WorkerSnapshot[]): Sample[] {
   const kinds = [...new Set(workers.map(({ kind }) => kind))];
   return kinds.flatMap((kind) => {
     const ofKind = workers.filter((worker) => worker.kind === kind);
-    return STAGES.map(
-      (stage): Sample => [
-        { kind, stage },
-        ofKind.filter((worker) => worker.stage === stage).length,
-      ],
-    );
+    return STAGES.map((stage): Sample => [
+      { kind, stage },
+      ofKind.filter((worker) => worker.stage === stage).length,
+    ]);
   });
 }
 
@@ -127,7 +125,9 @@ function family(name: string, type: string, help: string, samples: readonly Samp
 }
 
 function labelText(labels: Labels): string {
-  const parts = Object.entries(labels).map(([name, value]) => `${name}="${escaped(String(value))}"`);
+  const parts = Object.entries(labels).map(
+    ([name, value]) => `${name}="${escaped(String(value))}"`,
+  );
   return parts.length === 0 ? '' : `{${parts.join(',')}}`;
 }
 

@@ -4,7 +4,7 @@ import { MemoryCache } from './memory-cache';
 import type { Snapshot, SourceState, TotalSnapshot, WorkerSnapshot } from './snapshot';
 import type { ControlSource } from './source';
 
-const FRESH_MS = 100;
+const FRESH_MS = 50;
 
 export interface Endpoints {
   controlSocket: string | null;
@@ -15,7 +15,8 @@ export class Observer {
   readonly #source: ControlSource;
   readonly #endpoints: Endpoints;
   readonly #memory: MemoryCache;
-  #last: Snapshot | null = null;
+  /** The newest one, or the one that is being made. */
+  #last: Promise<Snapshot> | null = null;
   #lastAt = -Infinity;
 
   constructor(source: ControlSource, endpoints: Endpoints, memory = new MemoryCache()) {
@@ -24,17 +25,26 @@ export class Observer {
     this.#memory = memory;
   }
 
-  snapshot(): Snapshot {
+  /** Rejects when the source cannot tell any more. */
+  snapshot(): Promise<Snapshot> {
     const now = performance.now();
     if (this.#last === null || now - this.#lastAt >= FRESH_MS) {
-      this.#last = this.#look();
-      this.#lastAt = now;
+      this.#lastAt = Infinity;
+      const made = this.#look().finally(() => {
+        if (this.#last === made) this.#lastAt = performance.now();
+      });
+      this.#last = made;
     }
     return this.#last;
   }
 
-  #look(): Snapshot {
-    this.#memory.refresh([process.pid, ...this.#source.pids()]);
+  /** Something was done: the next snapshot shall show it. */
+  forget(): void {
+    this.#last = null;
+  }
+
+  async #look(): Promise<Snapshot> {
+    await this.#memory.refresh([process.pid, ...this.#source.pids()]);
     const memory = this.#memory.of.bind(this.#memory);
     const { masterPid, managerPid, queued, ...state } = this.#source.describe(memory);
     return {

@@ -66,6 +66,7 @@ function rates(before, now) {
     workers,
     served: sum(ofKind(['worker', 'event']), (r) => r.requests),
     tasks: sum(ofKind(['task']), (r) => r.requests),
+    alive,
     busy: alive > 0 ? busyMs / ms / alive : 0,
     master: Math.min(1, Math.max(0, now.master.busyTimeMs - before.master.busyTimeMs) / ms),
     perRequest: count > 0 ? busyMs / count : null,
@@ -86,8 +87,8 @@ const CHARTS = [
     { name: "master's event loop", pick: (p) => p.rates.master },
   ] },
   { title: 'Workers', format: short, whole: true, series: [
-    { name: 'busy', pick: (p) => stages(p.now, ['busy']) },
-    { name: 'idle', pick: (p) => stages(p.now, ['idle']) },
+    { name: 'running', pick: (p) => p.now.total.workers },
+    { name: 'busy, on average', pick: (p) => p.rates.busy * p.rates.alive },
     { name: 'starting or ending', pick: (p) => stages(p.now, ['starting', 'draining']) },
   ] },
   { title: 'Waiting', format: short, whole: true, series: [
@@ -95,18 +96,22 @@ const CHARTS = [
     { name: 'tasks in flight', pick: (p) => p.now.tasks.inFlight, when: (s) => s.tasks !== null },
     { name: 'connections', pick: (p) => p.now.connections.open, when: (s) => s.connections !== null },
   ] },
-  { title: 'Memory', format: bytes, series: [
-    { name: 'all, shared pages once (PSS)', pick: (p) => p.now.total.pssBytes + p.now.master.pssBytes + (p.now.manager ? p.now.manager.pssBytes : 0) },
-    { name: 'workers (PSS)', pick: (p) => p.now.total.pssBytes },
+  { title: 'Memory (PSS)', format: bytes, binary: true, series: [
+    { name: 'all', pick: (p) => p.now.total.pssBytes + p.now.master.pssBytes + (p.now.manager ? p.now.manager.pssBytes : 0) },
+    { name: 'workers', pick: (p) => p.now.total.pssBytes },
   ] },
 ];
 
-function niceTop(value, whole) {
+function niceTop(value, { whole, binary }) {
+  if (binary) {
+    const unit = Math.pow(1024, Math.floor(Math.log(Math.max(1, value)) / Math.log(1024)));
+    return niceTop(value / unit, {}) * unit;
+  }
   if (!(value > 0)) return whole ? 2 : 1;
   const power = Math.pow(10, Math.floor(Math.log10(value)));
   const step = [1, 2, 2.5, 5, 10].find((factor) => factor * power >= value);
   const top = step * power;
-  return whole ? Math.max(2, Math.ceil(top)) : top;
+  return whole ? Math.ceil(top / 2) * 2 : top;
 }
 
 class Chart {
@@ -136,7 +141,7 @@ class Chart {
     this.svg.replaceChildren();
     const columns = this.series.map((series) => points.map(series.pick));
     const highest = Math.max(0, ...columns.flat().filter((value) => value !== null));
-    const top = this.plan.top || niceTop(highest, this.plan.whole);
+    const top = this.plan.top || niceTop(highest, this.plan);
     const x = (index) => LEFT + (index + KEPT - points.length) * inner / (KEPT - 1);
     const y = (value) => bottom - Math.min(1, value / top) * (bottom - TOP);
     for (const part of [0, 0.5, 1]) {

@@ -53,11 +53,9 @@ export class StatusPage {
 
   start(observer: Observer): void {
     this.#server = http().createServer(LIMITS, (request, response) => {
-      try {
-        this.#answer(observer, request, response);
-      } catch (error) {
+      this.#answer(observer, request, response).catch((error: unknown) => {
         failed(response, error as Error);
-      }
+      });
     });
     this.#server.maxConnections = MAX_CONNECTIONS;
     this.#listener.start(this.#server);
@@ -67,50 +65,56 @@ export class StatusPage {
     this.#stopTimer();
     for (const stream of this.#streams) stream.end();
     this.#listener.close();
-    this.#server?.closeAllConnections();
   }
 
-  #answer(observer: Observer, request: IncomingMessage, response: ServerResponse): void {
+  async #answer(
+    observer: Observer,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
     for (const [name, value] of Object.entries(COMMON_HEADERS)) response.setHeader(name, value);
     if (!isHostAllowed(request.headers.host, this.#allowedHosts)) {
       const hint = 'add the name to statusPage.allowedHosts';
       send(response, 403, 'text/plain', `Not served under this Host: ${hint}.\n`);
-      return;
-    }
-    if (request.method !== 'GET' && request.method !== 'HEAD') {
+    } else if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.setHeader('Allow', 'GET, HEAD');
       send(response, 405, 'text/plain', 'The status page is only read.\n');
-      return;
-    }
-    this.#route(observer, request, response);
+    } else await this.#route(observer, request, response);
   }
 
-  #route(observer: Observer, request: IncomingMessage, response: ServerResponse): void {
+  async #route(
+    observer: Observer,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
     switch (request.url?.split('?')[0]) {
       case '/':
         response.setHeader('Content-Security-Policy', PAGE_POLICY);
         send(response, 200, 'text/html; charset=utf-8', PAGE);
         return;
       case '/events':
-        this.#stream(observer, request, response);
+        await this.#stream(observer, request, response);
         return;
       case '/status.json':
-        send(response, 200, 'application/json', `${JSON.stringify(observer.snapshot())}\n`);
+        send(response, 200, 'application/json', `${JSON.stringify(await observer.snapshot())}\n`);
         return;
       case '/metrics':
-        send(response, 200, METRICS_TYPE, metricsText(observer.snapshot()));
+        send(response, 200, METRICS_TYPE, metricsText(await observer.snapshot()));
         return;
       default:
         send(response, 404, 'text/plain', 'There are /, /events, /status.json and /metrics.\n');
     }
   }
 
-  #stream(observer: Observer, { method }: IncomingMessage, response: ServerResponse): void {
+  async #stream(
+    observer: Observer,
+    { method }: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
     if (this.#streams.size >= MAX_STREAMS) {
       send(response, 503, 'text/plain', `There are at most ${MAX_STREAMS} event streams.\n`);
       return;
     }
-    const first = eventOf(observer);
     response.writeHead(200, { 'Content-Type': 'text/event-stream' });
     if (method === 'HEAD') {
       response.end();
@@ -121,23 +125,24 @@ export class StatusPage {
       this.#streams.delete(response);
       if (this.#streams.size === 0) this.#stopTimer();
     });
-    response.write(`retry: ${EVENT_INTERVAL_MS}\n${first}`);
+    push(response, `retry: ${EVENT_INTERVAL_MS}\n${await eventOf(observer)}`);
     this.#timer ??= setInterval(() => {
-      this.#tell(observer);
+      void this.#tell(observer);
     }, EVENT_INTERVAL_MS).unref();
   }
 
   /** A reader that is slow misses some. */
-  #tell(observer: Observer): void {
+  async #tell(observer: Observer): Promise<void> {
+    if (this.#streams.size === 0) this.#stopTimer();
     let event: string;
     try {
-      event = eventOf(observer);
+      event = await eventOf(observer);
     } catch {
       // It is about to end.
       return;
     }
     for (const stream of this.#streams) {
-      if (stream.writableLength === 0) stream.write(event);
+      if (stream.writableLength === 0) push(stream, event);
     }
   }
 
@@ -147,8 +152,12 @@ export class StatusPage {
   }
 }
 
-function eventOf(observer: Observer): string {
-  return `data: ${JSON.stringify(observer.snapshot())}\n\n`;
+async function eventOf(observer: Observer): Promise<string> {
+  return `data: ${JSON.stringify(await observer.snapshot())}\n\n`;
+}
+
+function push(stream: ServerResponse, text: string): void {
+  if (!stream.writableEnded && !stream.destroyed) stream.write(text);
 }
 
 /** What is observed must not be harmed by that. */

@@ -1,7 +1,7 @@
 /** What the two ends of a packet socket share: limits, and what a message carries besides its data. */
 import { PreforkError } from '../errors';
+import type { MemfdCount } from './memfd-count';
 import { OwnedFd } from './owned-fd';
-import type { PacketMemory } from './packet-memory';
 
 /** What the sender says about a message: it means what the callers agree on. */
 export interface PacketMeta {
@@ -28,19 +28,14 @@ export abstract class PacketEnd extends OwnedFd {
   readonly maxBytes: number;
   /** The longest message that travels inside its frame; a longer one takes a memfd. */
   readonly inlineLimit: number;
-  /** What both ends share; null: messages travel in frames and memfds alone. */
-  protected readonly memory: PacketMemory | null;
+  /** Null: nobody counts. */
+  protected readonly memfds: MemfdCount | null;
 
-  constructor(
-    fd: number,
-    maxBytes: number,
-    inlineLimit: number,
-    memory: PacketMemory | null = null,
-  ) {
+  constructor(fd: number, maxBytes: number, inlineLimit: number, memfds: MemfdCount | null = null) {
     super(fd);
     this.maxBytes = maxBytes;
     this.inlineLimit = inlineLimit;
-    this.memory = memory;
+    this.memfds = memfds;
   }
 
   /** Whether waiting on the event loop keeps the process running. It does from the start. */

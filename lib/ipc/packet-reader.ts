@@ -10,13 +10,11 @@ import {
   checkMemfd,
   decodeHeader,
   HEADER_BYTES,
-  INLINE,
   MAX_FRAME_BYTES,
-  SHARED,
+  MEMFD,
   type FrameHeader,
 } from './frame';
 import { NO_FD, PacketEnd, type Packet } from './packet-end';
-import { CHUNK_BYTES } from './packet-memory';
 import { PacketSlab } from './packet-slab';
 
 const POLLIN = 1;
@@ -149,7 +147,7 @@ export class PacketReader extends PacketEnd {
   }
 
   #mayBringFds(): boolean {
-    return this.memory === null || this.memory.mayBringFds;
+    return this.memfds === null || this.memfds.some;
   }
 
   /** An empty frame is received when no process has the write end any more, again and again. */
@@ -168,10 +166,7 @@ export class PacketReader extends PacketEnd {
     try {
       const header = decodeHeader(single.view, HEADER_AT, bytes, this.inlineLimit, this.maxBytes);
       const { kind, length, sender, tag, flags } = header;
-      let data: Buffer;
-      if (kind === INLINE) data = takenContent(header, fd);
-      else if (kind === SHARED) data = this.#chunkContent(header, fd, slab.bytes, slab.used);
-      else data = memfdContent(header, fd);
+      const data = kind === MEMFD ? memfdContent(header, fd) : takenContent(header, fd);
       lastLength = Math.min(length, LARGEST_EXPECTED);
       return { data, sender, tag, flags };
     } finally {
@@ -187,10 +182,10 @@ export class PacketReader extends PacketEnd {
       const frameBytes = results[2 * i] as number;
       const header = decodeHeader(view, at, frameBytes, this.inlineLimit, this.maxBytes);
       const { kind, sender, tag, flags } = header;
-      let data: Buffer;
-      if (kind === INLINE) data = inlineContent(header, fd, bytes, at + HEADER_BYTES);
-      else if (kind === SHARED) data = this.#chunkContent(header, fd, bytes, at + HEADER_BYTES);
-      else data = memfdContent(header, fd);
+      const data =
+        kind === MEMFD
+          ? memfdContent(header, fd)
+          : inlineContent(header, fd, bytes, at + HEADER_BYTES);
       return { data, sender, tag, flags };
     } finally {
       if (fd >= 0) this.#closeReceived(fd);
@@ -199,19 +194,7 @@ export class PacketReader extends PacketEnd {
 
   #closeReceived(fd: number): void {
     binding.closeFd(fd);
-    this.memory?.countMemfd(-1);
-  }
-
-  #chunkContent({ length }: FrameHeader, fd: number, body: Buffer, at: number): Buffer {
-    refuseFd(fd);
-    const chunk = body.readUInt32LE(at);
-    if (length > CHUNK_BYTES || !this.memory?.take(chunk)) {
-      throw badFrame(`nothing in chunk ${String(chunk)} of ${String(length)} bytes`);
-    }
-    slab.makeRoom(length);
-    const data = slab.claim(length);
-    this.memory.empty(chunk, data);
-    return data;
+    this.memfds?.add(-1);
   }
 }
 

@@ -13,7 +13,7 @@
 import { binding } from '../binding';
 import { checkInteger } from '../validate';
 import { HEADER_BYTES, MAX_FRAME_BYTES } from './frame';
-import { PacketMemory } from './packet-memory';
+import { MemfdCount } from './memfd-count';
 import { PacketReader } from './packet-reader';
 import { PacketWriter } from './packet-writer';
 
@@ -31,27 +31,19 @@ const LARGEST_MAX_BYTES = 0x7fffffff;
 export class PacketPair {
   readonly writer: PacketWriter;
   readonly reader: PacketReader;
-  readonly #memory: PacketMemory;
 
   /**
    * @param maxBytes - the longest message; default 64 MiB
-   * @param withChunks - messages of 2 to 16 KB that this process sends travel in shared memory, which is
-   * faster; see {@link reclaim}
    * @throws PreforkError ERR_OUT_OF_RANGE. EMFILE
    */
-  constructor(maxBytes = DEFAULT_MAX_BYTES, { withChunks = false } = {}) {
+  constructor(maxBytes = DEFAULT_MAX_BYTES) {
     checkInteger('maxBytes', maxBytes, 1, LARGEST_MAX_BYTES);
-    this.#memory = new PacketMemory(withChunks);
     const [writeFd, readFd] = binding.socketPair(SOCK_SEQPACKET, SOCKET_BUFFER_BYTES);
     const frameBytes = Math.min(binding.messageLimit(writeFd), MAX_FRAME_BYTES);
     const inlineLimit = frameBytes - HEADER_BYTES;
-    this.writer = new PacketWriter(writeFd, maxBytes, inlineLimit, this.#memory);
-    this.reader = new PacketReader(readFd, maxBytes, inlineLimit, this.#memory);
-  }
-
-  /** Call it when a reader was killed and no other one is alive: it may have left a chunk filled. */
-  reclaim(): void {
-    this.#memory.reclaim();
+    const memfds = new MemfdCount();
+    this.writer = new PacketWriter(writeFd, maxBytes, inlineLimit, memfds);
+    this.reader = new PacketReader(readFd, maxBytes, inlineLimit, memfds);
   }
 
   /** Closes both ends in this process. */

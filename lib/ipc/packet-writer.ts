@@ -8,18 +8,9 @@
 import { binding } from '../binding';
 import { PreforkError } from '../errors';
 import { checkInteger } from '../validate';
-import {
-  ballastOf,
-  encodeHeader,
-  HEADER_BYTES,
-  INLINE,
-  MEMFD,
-  SHARED,
-  SHARED_BYTES,
-} from './frame';
+import { ballastOf, encodeHeader, HEADER_BYTES, INLINE, MEMFD } from './frame';
 import { generation } from './generation';
 import { NO_FD, PacketEnd, type Packet, type PacketMeta } from './packet-end';
-import { NO_CHUNK } from './packet-memory';
 
 const POLLOUT = 4;
 const FOREVER = -1;
@@ -49,8 +40,6 @@ const NO_META: PacketMeta = {};
 
 const header = new DataView(new ArrayBuffer(HEADER_BYTES));
 const headerBytes = new Uint8Array(header.buffer);
-const chunkNumber = new DataView(new ArrayBuffer(SHARED_BYTES));
-const chunkBytes = new Uint8Array(chunkNumber.buffer);
 
 export class PacketWriter extends PacketEnd {
   #backlog: Backlog = emptyBacklog();
@@ -207,18 +196,7 @@ export class PacketWriter extends PacketEnd {
   #put(packet: Packet, end: number): number {
     const fd = this.openFd();
     if (this.#isLarge(packet)) return this.#putLarge(fd, packet, end);
-    const chunk = this.memory === null ? NO_CHUNK : this.memory.fill(packet.data);
-    if (chunk === NO_CHUNK) {
-      return putFrame(fd, packet, INLINE, packet.data, packet.data.length, NO_FD, end);
-    }
-    chunkNumber.setUint32(0, chunk, true);
-    let outcome = FULL;
-    try {
-      outcome = putFrame(fd, packet, SHARED, chunkBytes, SHARED_BYTES, NO_FD, end);
-    } finally {
-      if (outcome !== SENT) this.memory?.takeBack(chunk);
-    }
-    return outcome;
+    return putFrame(fd, packet, packet.data.length, NO_FD, end);
   }
 
   /** A memfd is costly to fill: not before there is room for its frame. */
@@ -227,12 +205,12 @@ export class PacketWriter extends PacketEnd {
       if (!waitAfter(FULL, fd, end)) return FULL;
     }
     // Early: a reader that has just seen no memfd coming has received by the time this one is filled.
-    this.memory?.countMemfd(1);
+    this.memfds?.add(1);
     let outcome = FULL;
     try {
       outcome = this.#putMemfd(fd, packet, end);
     } finally {
-      if (outcome !== SENT) this.memory?.countMemfd(-1);
+      if (outcome !== SENT) this.memfds?.add(-1);
     }
     return outcome;
   }
@@ -242,7 +220,7 @@ export class PacketWriter extends PacketEnd {
     const memfd = binding.memfdWith(data);
     try {
       const ballast = ballastOf(data.length, this.inlineLimit);
-      return putFrame(fd, packet, MEMFD, data, ballast, memfd, end);
+      return putFrame(fd, packet, ballast, memfd, end);
     } finally {
       binding.closeFd(memfd);
     }
@@ -259,18 +237,12 @@ function endOf(timeoutMs: number): number {
   return timeoutMs === 0 ? 0 : performance.now() + timeoutMs;
 }
 
-function putFrame(
-  fd: number,
-  { data, sender, tag, flags }: Packet,
-  kind: number,
-  body: Uint8Array,
-  bytes: number,
-  memfd: number,
-  end: number,
-): number {
+function putFrame(fd: number, packet: Packet, bytes: number, memfd: number, end: number): number {
+  const { data, sender, tag, flags } = packet;
+  const kind = memfd === NO_FD ? INLINE : MEMFD;
   encodeHeader(header, { kind, flags, sender, length: data.length, tag });
   for (;;) {
-    const outcome = binding.packetSend(fd, headerBytes, body, bytes, memfd);
+    const outcome = binding.packetSend(fd, headerBytes, data, bytes, memfd);
     if (outcome === SENT || !waitAfter(outcome, fd, end)) return outcome;
   }
 }

@@ -6,15 +6,17 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { PreforkError } from '../errors';
 import type { ListeningSocket } from '../ipc/listening-socket';
 import { MessageQueue } from '../ipc/message-queue';
-import { PacketPair } from '../ipc/packet-socket';
 import { QUEUE_BALANCE } from '../process/constants';
 import { queueName } from '../process/queue-name';
 import { allOrNone } from './all-or-none';
 import type { PoolSettings } from './pool-options';
+import { LineInbox } from './transport/line-inbox';
 import { PulledMessages } from './transport/pulled-messages';
 import { StreamTransport } from './transport/stream-transport';
 import type { WorkerTransport } from './transport/transport';
+import { WorkerLine } from './transport/worker-line';
 import type { WorkerProcess } from './worker-process';
+import type { WorkerRow } from './worker-table';
 
 export const IPC_NONE = 0;
 export const IPC_UNIXSOCK = 1;
@@ -24,10 +26,17 @@ export const IPC_SOCKET = 3;
 export type IpcType =
   typeof IPC_NONE | typeof IPC_UNIXSOCK | typeof IPC_MSGQUEUE | typeof IPC_SOCKET;
 
+/** What a worker's end of a channel may need. */
+export interface TransportContext {
+  id: number;
+  row: WorkerRow;
+  tellMaster: (what: 'room') => void;
+}
+
 /** What a channel can do; what it does not define, pools of its type do not offer. */
 export interface PoolChannel {
   /** In a worker: what feeds its `message` callback. */
-  transport?(workerId: number): WorkerTransport;
+  transport?(worker: TransportContext): WorkerTransport;
   /** False when the worker's pipe was full for `timeoutMs`. */
   send?(data: Buffer, workerId: number, timeoutMs: number): boolean;
   /** Null: it was sent at once. */
@@ -38,64 +47,69 @@ export interface PoolChannel {
   equip?(worker: WorkerProcess): void;
   /** Whether no message waits for this worker. */
   isEmpty?(workerId: number): boolean;
-  /** No process reads for this worker any more, and one was perhaps killed at it. */
-  reclaim?(workerId: number): void;
+  /** In the master: a worker says that there is room for messages to it. */
+  hasRoom?(workerId: number): void;
+  /** In the master: this process of a worker reads no more. */
+  workerEnded?(workerId: number, row: WorkerRow): void;
   /** Messages that wait for any worker. */
   queued?(): number;
   /** Only the workers' own pipes are left to close. */
   close?(): void;
 }
 
-/** IPC_UNIXSOCK: a packet socket for each worker id, which everybody may write to. */
+/** IPC_UNIXSOCK: a line for each worker id, which everybody may send to. */
 class UnixSocketChannel implements PoolChannel {
-  readonly #pairs: PacketPair[];
+  readonly #lines: WorkerLine[];
 
   constructor(workerNum: number, maxBytes: number) {
-    this.#pairs = allOrNone(
+    this.#lines = allOrNone(
       workerNum,
-      () => new PacketPair(maxBytes, { withChunks: true }),
-      (pair) => {
-        pair.close();
+      () => new WorkerLine(maxBytes),
+      (line) => {
+        line.close();
       },
     );
   }
 
-  transport(workerId: number): WorkerTransport {
-    const { reader } = this.#pair(workerId);
-    return new PulledMessages({
-      receive: () => reader.receive()?.data ?? null,
-      onReadable: (listener) => {
-        reader.onReadable(listener);
-      },
-    });
+  transport({ id, row, tellMaster }: TransportContext): WorkerTransport {
+    const tellRoom = (): void => {
+      tellMaster('room');
+    };
+    return new PulledMessages(new LineInbox(this.#line(id), readerId(row), tellRoom));
   }
 
   send(data: Buffer, workerId: number, timeoutMs: number): boolean {
-    return this.#pair(workerId).writer.send(data, undefined, timeoutMs);
+    return this.#line(workerId).send(data, timeoutMs);
   }
 
   sendAsync(data: Buffer, workerId: number, signal?: AbortSignal): Promise<void> | null {
-    const { writer } = this.#pair(workerId);
-    signal?.throwIfAborted();
-    if (writer.waiting === 0 && writer.send(data, undefined, 0)) return null;
-    return writer.sendAsync(data, undefined, signal);
+    return this.#line(workerId).sendAsync(data, signal);
   }
 
   isEmpty(workerId: number): boolean {
-    return this.#pair(workerId).reader.empty;
+    return this.#line(workerId).empty;
   }
 
-  reclaim(workerId: number): void {
-    this.#pair(workerId).reclaim();
+  hasRoom(workerId: number): void {
+    this.#line(workerId).pump();
+  }
+
+  workerEnded(workerId: number, row: WorkerRow): void {
+    this.#line(workerId).readerEnded(readerId(row));
   }
 
   close(): void {
-    for (const pair of this.#pairs) pair.close();
+    for (const line of this.#lines) line.close();
   }
 
-  #pair(workerId: number): PacketPair {
-    return this.#pairs[workerId] as PacketPair;
+  #line(workerId: number): WorkerLine {
+    return this.#lines[workerId] as WorkerLine;
   }
+}
+
+/** No other process that lives has it. */
+function readerId({ index }: WorkerRow): number {
+  return index + 1;
 }
 
 /** IPC_MSGQUEUE: one POSIX queue, for which all workers compete; other programs may write to it. */

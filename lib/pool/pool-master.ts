@@ -25,6 +25,8 @@ import { WorkerTable, type WorkerRow } from './worker-table';
 const GROUP = 'worker';
 const READY = 1;
 const DETACHED = 2;
+const ROOM = 3;
+const TAGS = { ready: READY, detached: DETACHED, room: ROOM };
 const CONTROL_BYTE = Buffer.from([0]);
 const CONTROL_TIMEOUT_MS = 1000;
 const CONTROL_BATCH = 64;
@@ -151,8 +153,8 @@ export class PoolMaster implements WorkerGroup {
     const row = this.#rows.get(pid);
     const lostMessages = row === undefined ? 0 : row.taken - row.handled;
     row?.clear();
+    if (row !== undefined) this.#parts.channel.workerEnded?.(slotId, row);
     this.#rows.delete(pid);
-    if (this.table.isDeserted(slotId)) this.#parts.channel.reclaim?.(slotId);
     // A worker that is told to end before it has begun dies of SIGTERM.
     const endedWell = status.signal === 0 || (expected && status.signal === SIGTERM);
     if (status.code !== 0 || !endedWell || lostMessages > 0) {
@@ -224,23 +226,27 @@ export class PoolMaster implements WorkerGroup {
       table: this.table,
       settings,
       callbacks,
-      makeTransport: callbacks.has('message') ? () => channel.transport?.(id) ?? null : null,
+      makeTransport: callbacks.has('message')
+        ? (context) => channel.transport?.(context) ?? null
+        : null,
       tellMaster: (what) => {
-        this.#tellMaster(what === 'ready' ? READY : DETACHED);
+        this.#tellMaster(id, TAGS[what]);
       },
     });
     becomeWorker(worker, id);
     return worker.start();
   }
 
-  #tellMaster(tag: number): void {
-    this.#control.writer.send(CONTROL_BYTE, { sender: process.pid, tag }, CONTROL_TIMEOUT_MS);
+  #tellMaster(id: number, tag: number): void {
+    const sender = tag === ROOM ? id : process.pid;
+    this.#control.writer.send(CONTROL_BYTE, { sender, tag }, CONTROL_TIMEOUT_MS);
   }
 
   #readControl(): void {
     for (const { sender, tag } of this.#control.reader.receiveBatch(CONTROL_BATCH)) {
       if (tag === READY) this.#supervisor.markReady(sender);
       if (tag === DETACHED) this.#letGo(sender);
+      if (tag === ROOM) this.#parts.channel.hasRoom?.(sender);
     }
   }
 

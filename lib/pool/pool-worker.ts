@@ -33,9 +33,9 @@ export interface WorkerContext {
   settings: PoolSettings;
   callbacks: PoolCallbacks;
   /** Null in a pool without messages. */
-  makeTransport: (() => WorkerTransport | null) | null;
-  /** Tells the master that this worker serves, or leaves. */
-  tellMaster(what: 'ready' | 'detached'): void;
+  makeTransport: ((context: WorkerContext) => WorkerTransport | null) | null;
+  /** Tells the master that this worker serves, or leaves, or that there is room for messages again. */
+  tellMaster: (what: 'ready' | 'detached' | 'room') => void;
 }
 
 const EXIT_TICK_MS = 10;
@@ -60,7 +60,7 @@ export class PoolWorker implements Intake {
 
   constructor(context: WorkerContext) {
     this.#context = context;
-    this.#transport = context.makeTransport?.() ?? null;
+    this.#transport = context.makeTransport?.(context) ?? null;
     this.#limit = requestLimit(context.settings);
   }
 

@@ -151,7 +151,7 @@ export class ProcessPool {
    * IPC_SOCKET: where clients connect. Bound at once, served from start() on.
    *
    * @param host - an address, or `unix:` and a path, whose file is made with mode 0600
-   * @param port - of TCP; 0: the kernel's choice, see {@link port}
+   * @param port - of TCP; 0: the kernel's choice, see `port`
    * @throws PreforkError ERR_POOL_IPC_TYPE; ERR_POOL_RUNNING when it listens or runs already. EADDRINUSE, EACCES
    */
   listen(host: string, port = 0, backlog = DEFAULT_BACKLOG): this {

@@ -3,7 +3,7 @@
  *
  *   Int32    slot 0: currentRow | restarts … sent … taken      slot 1: …      (atomics: many writers)
  *   Float64  row 0: pid | stage | busy | generation | startedAt | busySince | busyTime | taken | handled
- *            row 1: …                                          (one writer: the worker, before it the master)
+ *            | unsent, row 1: …                                 (one writer: the worker, before it the master)
  *
  * A slot has several rows, because a worker on its way out still counts while its successor serves.
  * An aligned 8-byte store is never seen half written on x64 and arm64, so counters need no lock.
@@ -100,6 +100,14 @@ export class WorkerRow {
     this.#fields[8] = value;
   }
 
+  /** Of the handled ones those whose replies have not left the worker. */
+  get unsent(): number {
+    return this.#get(9);
+  }
+  set unsent(value: number) {
+    this.#fields[9] = value;
+  }
+
   clear(): void {
     this.#fields.fill(0);
   }
@@ -177,14 +185,6 @@ export class WorkerTable {
   /** Nothing waits: forgets what killed processes have not counted. */
   noteEmpty(slot: number): void {
     this.#set(slot, TAKEN, this.#load(slot, SENT));
-  }
-
-  /** Whether no process of a slot may be working; the detached do not count. */
-  isDeserted(slot: number): boolean {
-    const first = slot * ROWS_PER_SLOT;
-    return this.#rows
-      .slice(first, first + ROWS_PER_SLOT)
-      .every(({ stage }) => stage === STAGE_NONE || stage === STAGE_DETACHED);
   }
 
   #load(slot: number, field: number): number {

@@ -33,7 +33,7 @@ export abstract class ProcessChannel {
     this.channel = new ProcessPipe(kind);
   }
 
-  /** Brings a pipe of the owner's, in place of the one that start() would make. */
+  /** @internal Brings a pipe of the owner's, in place of the one that start() would make. */
   static givePipe(target: ProcessChannel, pipe: ProcessPipe): void {
     target.channel = pipe;
   }

@@ -39,3 +39,14 @@ export function clientInfo(context: ServerContext, fd: number): ClientInfo | nul
     uid: info.uid,
   };
 }
+
+/** Sessions that have been silent for longer than the heartbeatIdleTime of their port. */
+export function idleSessions({ sessions, ports }: ServerContext): number[] {
+  const now = Date.now();
+  return [...sessions.ids()].filter((id) => {
+    const session = sessions.find(id);
+    if (typeof session === 'string' || session.isProtected) return false;
+    const limit = ports[session.port]?.setting.heartbeatIdleTime ?? 0;
+    return limit > 0 && now - (session.lastReceivedAt || session.connectedAt) > limit;
+  });
+}

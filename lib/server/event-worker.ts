@@ -16,7 +16,6 @@ import {
   BUFFER_FULL,
   CLOSE,
   CONNECT,
-  MAX_ENTRIES,
   PACKET,
   PIPE_MESSAGE,
   RECEIVE,
@@ -31,8 +30,10 @@ import { deliversConnectionEvents } from './dispatch';
 import { BY_SERVER } from './reactor/dispatching-sink';
 import type { Connection } from './reactor/connection';
 import { Reactor, type Sink } from './reactor/reactor';
+import { ownedCopy, ownedPart } from './owned-copy';
+import { RequestInbox } from './request-inbox';
 import { requestLimit } from './request-limit';
-import { Requests } from './requests';
+import { Requests, type Outgoing } from './requests';
 import type { Role } from './role';
 import type { Session } from './session';
 import type { SessionError } from './session-table';
@@ -41,6 +42,10 @@ import { TaskClient } from './task/task-client';
 /** The part of maxWaitTime that replies may take to leave, in base mode. */
 const FLUSH_PART = 0.8;
 const FLUSH_MS = 10_000;
+
+/** How long clients that have just connected, or sent a part of a packet, may take for the rest. */
+const UNFINISHED_PART = 0.2;
+const UNFINISHED_MS = 300;
 
 export class EventWorker implements Role, Sink {
   readonly workerId: number;
@@ -52,7 +57,7 @@ export class EventWorker implements Role, Sink {
   readonly #life: WorkerLife;
   readonly #requests: Requests;
   readonly #events: ConnectionEvents;
-  readonly #slotInbox: Inbox;
+  readonly #slotInbox: RequestInbox;
   readonly #rowInbox: Inbox;
   readonly #reactor: Reactor | null;
   readonly #control: ControlClient;
@@ -72,7 +77,10 @@ export class EventWorker implements Role, Sink {
     this.#life = this.#makeLife();
     this.#requests = this.#makeRequests();
     this.#events = new ConnectionEvents(context, this.#requests);
-    this.#slotInbox = this.#makeSlotInbox();
+    this.#slotInbox = new RequestInbox(context, workerId, row, {
+      handler: this.#onMessage,
+      onTurn: this.#turn,
+    });
     this.#rowInbox = bus.inbox(replyAddress, {
       handler: this.#onReply,
       onTurn: this.#turn,
@@ -124,7 +132,7 @@ export class EventWorker implements Role, Sink {
   receive({ id, session }: Connection, data: Buffer): boolean {
     this.#row.taken++;
     // The reactor reads into memory that it uses again.
-    this.#events.receive(id, session.port, this.workerId, Buffer.from(data));
+    this.#events.receive(id, session.port, this.workerId, ownedCopy(data));
     return true;
   }
 
@@ -163,9 +171,16 @@ export class EventWorker implements Role, Sink {
   }
 
   #makeRequests(): Requests {
-    const { settings, slowLog } = this.#context;
+    const { settings, slowLog, mode, bus, addresses } = this.#context;
+    const outgoing: Outgoing = {
+      afterFlush: (listener) => {
+        bus.afterFlush(listener);
+      },
+      whenLeft: () => bus.whenLeft(addresses.master),
+    };
     return new Requests({
       row: this.#row,
+      outgoing: mode === 'process' ? outgoing : null,
       slowLog: settings.traceEventWorker ? slowLog : null,
       limit: requestLimit(settings.maxRequest, settings.maxRequestGrace),
       onLimit: () => {
@@ -182,23 +197,6 @@ export class EventWorker implements Role, Sink {
     if (this.#life.stopping) return;
     this.#control.replace();
     this.#life.stop();
-  }
-
-  #makeSlotInbox(): Inbox {
-    const row = this.#row;
-    return this.#context.bus.inbox(this.#context.addresses.slot(this.workerId), {
-      handler: this.#onMessage,
-      onTurn: this.#turn,
-      // Counted before it is taken: a process killed in between has lost it as well.
-      onTake: {
-        begin: () => {
-          row.taken += MAX_ENTRIES;
-        },
-        end: (messages) => {
-          row.taken -= MAX_ENTRIES - messages;
-        },
-      },
-    });
   }
 
   #makeReactor(): Reactor {
@@ -249,12 +247,12 @@ export class EventWorker implements Role, Sink {
         this.#onDatagram(id, data);
         return;
       case PIPE_MESSAGE:
-        this.#events.pipeMessage(from, kind, ownCopy(data));
+        this.#events.pipeMessage(from, kind, ownedPart(data));
         break;
       default:
         this.#onConnectionEvent(type, kind, id);
     }
-    this.#row.handled++;
+    this.#requests.countHandled();
   };
 
   /** Of the reactor in the master; it counts as no request. */
@@ -282,13 +280,13 @@ export class EventWorker implements Role, Sink {
     if (typeof session === 'string') {
       // Its connection has been closed while the data lay in the mailbox.
       if (this.#context.settings.discardTimeoutRequest) {
-        this.#row.handled++;
+        this.#requests.countHandled();
         return;
       }
       this.#events.receive(id, this.#context.sessions.portOf(id), 0, data);
       return;
     }
-    this.#events.receive(id, session.port, 0, ownCopy(data));
+    this.#events.receive(id, session.port, 0, ownedPart(data));
   }
 
   readonly #onOwnDatagram = (port: number, data: Buffer, address: string, from: number): void => {
@@ -321,7 +319,9 @@ export class EventWorker implements Role, Sink {
     const { bus, addresses, settings, state } = this.#context;
     this.#datagrams?.stop();
     this.#reactor?.stopAccepting();
-    this.#reactor?.stopReading();
+    await this.#reactor?.finishReading(
+      Math.min(settings.maxWaitTime * UNFINISHED_PART, UNFINISHED_MS),
+    );
     // Nobody comes after it: what is left in the mailbox is its own.
     if (state.stopping && !this.#standby) this.#slotInbox.drain();
     this.#slotInbox.stop();
@@ -335,9 +335,4 @@ export class EventWorker implements Role, Sink {
     await bus.sent(addresses.master);
     this.#rowInbox.stop();
   }
-}
-
-/** The user may keep it, and a small part of a batch would keep all of it in memory. */
-function ownCopy(data: Buffer): Buffer {
-  return data.length * 2 < data.buffer.byteLength && data.length < 4096 ? Buffer.from(data) : data;
 }

@@ -214,7 +214,7 @@ export class Manager implements Role {
 
   #report(workerId: number, status: ExitStatus, row: WorkerRow, expected: boolean): void {
     const { pid, code, signal } = status;
-    const lostRequests = Math.max(0, row.taken - row.handled);
+    const lostRequests = Math.max(0, row.taken - row.handled + row.unsent);
     const endedWell = code === 0 && (signal === 0 || (expected && signal === SIGTERM));
     if (endedWell && lostRequests === 0) return;
     const { callbacks, server } = this.#context;

@@ -24,7 +24,9 @@ export class ServerPort {
   readonly host: string;
   /** The port, also when the kernel has chosen it; 0 of a unix socket. */
   readonly port: number;
+  /** @internal */
   readonly stream: ListeningSocket | null;
+  /** @internal */
   readonly datagram: DatagramSocket | null;
   readonly #callbacks = new Callbacks<PortEvents>('a port', PORT_EVENTS);
   readonly #isRunning: () => boolean;
@@ -32,6 +34,7 @@ export class ServerPort {
   #settings: PortSettings | null = null;
   #framing: (() => Framing) | null = null;
 
+  /** @internal See Server.listen(). */
   constructor(host: string, port: number, type: SockType, isRunning: () => boolean) {
     if (!SOCK_TYPES.includes(type)) throw invalidType('sockType', SOCK_TYPES.join(', '), type);
     this.type = type;
@@ -69,34 +72,36 @@ export class ServerPort {
     return this;
   }
 
+  /** @internal */
   callback<Name extends keyof PortEvents>(event: Name): PortEvents[Name] | undefined {
     return this.#callbacks.get(event);
   }
 
-  /** What it was set to, defaults filled in; from resolve() on. */
+  /** What it was set to, defaults filled in; once the server runs. */
   get setting(): PortSettings {
     if (this.#settings === null) throw new PreforkError('ERR_NOT_STARTED', 'the server runs not');
     return this.#settings;
   }
 
-  /** At the start of the server. */
+  /** @internal At the start of the server. */
   resolve(inherited: PortOptions): void {
     this.#settings = resolvePortSettings({ ...inherited, ...this.#options });
     this.#framing = framingFactory(this.#settings);
     if (this.stream !== null) binding.setBacklog(this.stream.fd, this.#settings.backlog);
   }
 
+  /** @internal */
   makeFraming(): Framing {
     if (this.#framing === null) throw new PreforkError('ERR_NOT_STARTED', 'the server runs not');
     return this.#framing();
   }
 
-  /** In a process that accepts nothing: the port is to be free as soon as those that do are gone. */
+  /** @internal In a process that accepts nothing: the port is to be free as soon as those that do are gone. */
   closeListening(): void {
     this.stream?.close();
   }
 
-  /** At the end: the files of unix sockets go too. */
+  /** @internal At the end: the files of unix sockets go too. */
   close(): void {
     this.stream?.unlink();
     this.stream?.close();

@@ -1,7 +1,10 @@
 /**
  * Runs the callbacks of requests in an event worker and keeps count of them in the worker's row:
  *
- *   taken  += 1 -> callback -> (its promise) -> handled += 1      busy: those between
+ *   taken += 1 -> callback -> (its promise) -> handled += 1 -> what it has sent leaves the process
+ *                 \--------- busy --------/    \------------------ unsent -----------------/
+ *
+ * With a process that is killed those are lost that were taken and not handled, and the unsent.
  *
  * A callback that throws, or whose promise rejects, ends the worker as an uncaught error does anywhere in
  * Node; the other requests that came with it are handled before. But a client that goes away, or does not
@@ -12,8 +15,17 @@ import type { WorkerRow } from '../pool/worker-table';
 import { isClientsFault } from './connection-error';
 import type { SlowLog } from './slow-log';
 
+/** The way of replies out of this process. */
+export interface Outgoing {
+  afterFlush(listener: () => void): void;
+  /** Null: all that was flushed has left. */
+  whenLeft(): Promise<void> | null;
+}
+
 export interface RequestsOptions {
   row: WorkerRow;
+  /** Null: replies end with the process anyway, because their connections do. */
+  outgoing: Outgoing | null;
   /** Null: none is kept. */
   slowLog: SlowLog | null;
   /** Requests after which this worker makes room for a new one; 0: no limit. */
@@ -27,6 +39,9 @@ export class Requests {
   readonly #options: RequestsOptions;
   #running = 0;
   #handled = 0;
+  #sent = 0;
+  #served = 0;
+  #asksForFlush = false;
   /** Promises that have not settled, by session. */
   readonly #pending = new Map<number, number>();
   readonly #whenSettled = new Map<number, () => void>();
@@ -44,6 +59,17 @@ export class Requests {
     const result = this.guard(kind, session, callback);
     if (result instanceof Promise) void this.#await(session, result);
     else this.#done();
+  }
+
+  /** One that was taken needs nothing more. */
+  countHandled(): void {
+    const { row, outgoing } = this.#options;
+    this.#handled++;
+    if (outgoing !== null) {
+      row.unsent = this.#handled - this.#sent;
+      if (!this.#asksForFlush) this.#askForFlush(outgoing);
+    }
+    row.handled++;
   }
 
   /** Runs a callback that is no request. */
@@ -102,10 +128,30 @@ export class Requests {
     then?.();
   }
 
+  #askForFlush(outgoing: Outgoing): void {
+    this.#asksForFlush = true;
+    outgoing.afterFlush(() => {
+      this.#asksForFlush = false;
+      const flushed = this.#handled;
+      const left = outgoing.whenLeft();
+      if (left === null) this.#countSent(flushed);
+      else {
+        void left.then(() => {
+          this.#countSent(flushed);
+        });
+      }
+    });
+  }
+
+  #countSent(sent: number): void {
+    this.#sent = Math.max(this.#sent, sent);
+    this.#options.row.unsent = this.#handled - this.#sent;
+  }
+
   #done(): void {
     const { row, limit, onLimit } = this.#options;
-    row.handled++;
-    this.#handled++;
+    this.countHandled();
+    this.#served++;
     row.busy = --this.#running;
     if (this.#running === 0) {
       row.busyTime += Date.now() - row.busySince;
@@ -113,7 +159,7 @@ export class Requests {
       this.#whenIdle?.();
       this.#whenIdle = null;
     }
-    if (limit > 0 && this.#handled >= limit) onLimit();
+    if (limit > 0 && this.#served >= limit) onLimit();
   }
 }
 

@@ -1,4 +1,5 @@
 /** What a process of a running server is, as Server's methods need it. */
+import type { ReloadReport } from '../pool/supervisor';
 import type { Connections } from './connections';
 import type { TaskClient } from './task/task-client';
 
@@ -11,6 +12,8 @@ export interface Role {
   readonly tasks: TaskClient | null;
   /** In a task worker: a result of the task that runs. */
   finish?(data: unknown): void;
+  /** Where workers are replaced, or it is known how to ask for it. */
+  reload?(onlyTasks: boolean): Promise<ReloadReport | null>;
   /** Ends this process in good order. */
   stop(): void;
 }

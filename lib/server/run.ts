@@ -66,11 +66,11 @@ export class Running {
       this.#control = Control.open(this.#context.settings);
       this.role.start();
       this.#control?.start(serverSource(this.#context));
+      callbacks.call('start', server);
     } catch (error) {
       await this.#cleanUp();
       throw error;
     }
-    callbacks.call('start', server);
     await ended;
   }
 

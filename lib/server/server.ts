@@ -23,7 +23,7 @@ import { checkServerCallbacks } from './required-callbacks';
 import { runServer, type Running } from './run';
 import { ServerPort, type SockType } from './port';
 import type { Role } from './role';
-import { clientInfo, type ClientInfo } from './client-info';
+import { clientInfo, idleSessions, type ClientInfo } from './client-info';
 import {
   mergeServerOptions,
   resolveServerSettings,
@@ -59,7 +59,7 @@ export class Server {
    * Binds at once; clients are accepted from start() on.
    *
    * @param host - an address; of a unix socket its path
-   * @param port - 0: one that the kernel chooses, see {@link port}
+   * @param port - 0: one that the kernel chooses, see `port`
    * @param mode - `process`: the master holds the connections, workers may die without a client noticing;
    * `base`: each worker holds its own
    * @param sockType - tcp, tcp6, unix, udp, udp6 or unix_dgram
@@ -247,7 +247,7 @@ export class Server {
    */
   reload(onlyTaskWorkers = false): Promise<ReloadReport | null> {
     const context = this.#runningContext();
-    if (this.#running !== null) return this.#running.reload(onlyTaskWorkers);
+    if (this.#role?.reload !== undefined) return this.#role.reload(onlyTaskWorkers);
     new ControlClient(context).reload(onlyTaskWorkers);
     return Promise.resolve(null);
   }
@@ -370,16 +370,7 @@ export class Server {
    * @returns their ids; none when heartbeatIdleTime is not set
    */
   heartbeat(closeThem = false): number[] {
-    const { sessions, ports } = this.#runningContext();
-    const now = Date.now();
-    const idle: number[] = [];
-    for (const id of sessions.ids()) {
-      const session = sessions.find(id);
-      if (typeof session === 'string' || session.isProtected) continue;
-      const limit = ports[session.port]?.setting.heartbeatIdleTime ?? 0;
-      const last = session.lastReceivedAt || session.connectedAt;
-      if (limit > 0 && now - last > limit) idle.push(id);
-    }
+    const idle = idleSessions(this.#runningContext());
     if (closeThem) for (const id of idle) if (this.exists(id)) this.close(id);
     return idle;
   }

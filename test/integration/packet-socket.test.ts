@@ -7,7 +7,6 @@ const PACKETS = 'ipc/packets.js';
 const GARBAGE = 'ipc/garbage.js';
 const NO_FDS = 'ipc/no-fds.js';
 const KILLS = 'ipc/kills.js';
-const CHUNKS = 'ipc/chunks.js';
 
 const SMALL = '1000';
 const LARGE = '100000';
@@ -201,60 +200,6 @@ describe('packet socket', () => {
       };
       expect(count).to.be.within(1, 66);
       expect(rest).to.deep.equal({ late: false, waiting: 3, order: true });
-    });
-  });
-
-  describe('chunks of shared memory', () => {
-    for (const how of ['single', 'batch']) {
-      it(`carry messages of 2 to 16 KB, whole, with what their sender says (${how})`, async () => {
-        expect(await resultOf(CHUNKS, ['boundaries', how])).to.deep.equal({
-          whole: Array(9).fill(true),
-          meta: true,
-          free: 32,
-        });
-      });
-
-      it(`are not read where a frame tells nonsense (${how})`, async () => {
-        const results = (await resultOf(CHUNKS, ['badFrames', how])) as { name: string }[];
-        expect(results).to.have.length(7);
-        for (const { name, ...result } of results) {
-          expect(result, name).to.deep.equal({ codes: ['ERR_BAD_FRAME'], next: true });
-        }
-      });
-    }
-
-    it('keep the order of each sender, together with frames and memfds', async () => {
-      expect(await resultOf(CHUNKS, ['order'])).to.deep.equal({
-        codes: [0, 0],
-        faults: 0,
-        free: 32,
-      });
-    });
-
-    it('are frames again while all are filled, and none stays filled when the pipe is full', async () => {
-      expect(await resultOf(CHUNKS, ['full'])).to.deep.equal({
-        beyondTheChunks: true,
-        chunks: 0,
-        order: true,
-        free: 32,
-      });
-    });
-
-    it('are free again after SIGKILL of 40 readers that were about to copy them', async () => {
-      expect(await resultOf(CHUNKS, ['killsInHand'])).to.deep.equal({
-        taken: 40,
-        free: 32,
-        left: null,
-      });
-    });
-
-    it('are free again after SIGKILL of 60 readers, each of which lost one message at most', async () => {
-      expect(await resultOf(CHUNKS, ['kills'])).to.deep.equal({
-        broken: 0,
-        twice: 0,
-        lostAtMostOneEach: true,
-        free: 32,
-      });
     });
   });
 

@@ -25,7 +25,6 @@ declare global {
   const Process: typeof import('../../lib/process/process').Process;
   const fs: typeof import('node:fs');
   /** Those of the plan. */
-  // eslint-disable-next-line no-var -- a global of the fixture
   var users: Process[];
 }
 
@@ -223,6 +222,16 @@ export class RunningServer {
 
   async user(nth = 1): Promise<number> {
     return ((await this.noted('userStart', nth)).at(-1) as Note).pid;
+  }
+
+  /** Waits until all event workers serve: they do a moment after workerStart. */
+  async allServe(): Promise<void> {
+    const idle = () =>
+      this.run(this.masterPid, (server) => {
+        const { idleWorkerNum, workerNum } = server.stats();
+        return idleWorkerNum === workerNum;
+      });
+    while (!(await idle()));
   }
 
   async connect(index = 0): Promise<TcpClient> {

@@ -8,6 +8,10 @@ import type { Intake, WorkerTransport } from './transport';
 export interface MessageSource {
   /** The next message; null when there is none. Never blocks. */
   receive(): Buffer | null;
+  /** Whether none is there, where null does not say so. */
+  readonly empty?: boolean;
+  /** It is not read by this process any more. */
+  release?(): void;
   /** Calls the listener in every turn of the loop in which there is something to read. */
   onReadable(listener: (() => void) | null): void;
 }
@@ -42,6 +46,7 @@ export class PulledMessages implements WorkerTransport {
   stop(): Promise<void> {
     this.#intake = null;
     this.#watch(false);
+    this.#source.release?.();
     return Promise.resolve();
   }
 
@@ -73,7 +78,7 @@ export class PulledMessages implements WorkerTransport {
     intake.taking();
     try {
       data = this.#source.receive();
-      empty = data === null;
+      empty = data === null && this.#source.empty !== false;
     } catch (error) {
       this.#onError(error as Error);
     }

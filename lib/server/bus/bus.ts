@@ -22,6 +22,7 @@ export class Bus {
   #dirty: Outbox[] = [];
   #turns = 0;
   #flushQueued: NodeJS.Immediate | null = null;
+  #onFlush: (() => void) | null = null;
   #address = -1;
   #generation = generation();
   readonly #drainListeners = new Map<number, () => void>();
@@ -42,6 +43,7 @@ export class Bus {
     this.#dirty = [];
     this.#turns = 0;
     this.#flushQueued = null;
+    this.#onFlush = null;
     this.#drainListeners.clear();
     this.#generation = generation();
   }
@@ -94,8 +96,21 @@ export class Bus {
     if (this.#generation !== generation()) this.adopt(this.#address);
     if (this.#flushQueued !== null) clearImmediate(this.#flushQueued);
     this.#flushQueued = null;
-    if (this.#dirty.length === 0) return;
-    for (const outbox of this.#dirty.splice(0)) outbox.flush();
+    if (this.#dirty.length > 0) for (const outbox of this.#dirty.splice(0)) outbox.flush();
+    const listener = this.#onFlush;
+    this.#onFlush = null;
+    listener?.();
+  }
+
+  /** Calls `listener` after the next flush, or at once when none is due. There is one at a time. */
+  afterFlush(listener: () => void): void {
+    if (this.#turns === 0 && this.#flushQueued === null) listener();
+    else this.#onFlush = listener;
+  }
+
+  /** Resolves when all that was flushed so far has left for a mailbox; null: it has. */
+  whenLeft(to: number): Promise<void> | null {
+    return this.#outboxes.get(to)?.whenLeft() ?? null;
   }
 
   /** Bytes for a mailbox that its pipe had no room for yet. */

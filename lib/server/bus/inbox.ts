@@ -23,6 +23,8 @@ export interface InboxOptions {
   onTurn?: { begin(): void; end(): void };
   /** Before a packet is taken, and after, with the number of its messages (0: there was none). */
   onTake?: { begin(): void; end(messages: number): void };
+  /** After each packet. Without batches. */
+  onHandled?: () => void;
   /** False: a killed process loses one packet at most. Default false. */
   inBatches?: boolean;
 }
@@ -62,6 +64,7 @@ export class Inbox {
 
   /** Handles all there is, without waiting. */
   drain(): void {
+    this.#listening = true;
     while (this.#turn() > 0);
   }
 
@@ -143,6 +146,7 @@ export class Inbox {
     }
     onTake?.end(messages);
     if (packet !== null && messages > 0) this.#handle(packet);
+    this.#options.onHandled?.();
     return packet !== null;
   }
 

@@ -21,6 +21,8 @@ export class Outbox {
   #entries = 0;
   #waitingBytes = 0;
   #whenSent: (() => void)[] = [];
+  /** Of the last that waits: they leave in order. */
+  #leaving: Promise<void> | null = null;
 
   /** @param onDrain - called when nothing waits any more */
   constructor(writer: PacketWriter, from: number, onDrain: () => void) {
@@ -82,6 +84,11 @@ export class Outbox {
     this.#put(joined, { sender: this.#from, tag: 0, flags: BATCH });
   }
 
+  /** Resolves when all that was flushed so far has left; null: it has. */
+  whenLeft(): Promise<void> | null {
+    return this.#waitingBytes === 0 ? null : this.#leaving;
+  }
+
   /** Resolves when nothing waits for room. */
   async sent(): Promise<void> {
     if (this.#waitingBytes === 0) return;
@@ -96,7 +103,7 @@ export class Outbox {
   }
 
   #put(data: Buffer, meta: PacketMeta): void {
-    if (!this.#writer.send(data, meta, 0)) void this.#putLater(data, meta);
+    if (!this.#writer.send(data, meta, 0)) this.#leaving = this.#putLater(data, meta);
   }
 
   /** The caller may use its buffer again at once. */

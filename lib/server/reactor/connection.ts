@@ -70,6 +70,21 @@ export class Connection {
     return this.#queuedBytes;
   }
 
+  /** In the middle of a packet, or new and silent. */
+  get unfinished(): boolean {
+    if (this.state !== 'open') return false;
+    return this.session.lastReceivedAt === 0 || this.framing.pendingBytes > 0;
+  }
+
+  /** Which watermark what waits has reached since it was last asked. */
+  crossedWatermark(): 'bufferFull' | 'bufferEmpty' | null {
+    const { bufferHighWatermark, bufferLowWatermark } = this.port.setting;
+    const isFull = this.#queuedBytes >= (this.full ? bufferLowWatermark + 1 : bufferHighWatermark);
+    if (isFull === this.full) return null;
+    this.full = isFull;
+    return isFull ? 'bufferFull' : 'bufferEmpty';
+  }
+
   push(data: Buffer): void {
     this.#queue.push(data);
     this.#queuedBytes += data.length;

@@ -7,6 +7,7 @@
  * All of a turn is read with few calls of the kernel, and what its handlers send leaves at its end.
  * See epoll(7).
  */
+import { setTimeout as nextTurn } from 'node:timers/promises';
 import { binding } from '../../binding';
 import { PreforkError } from '../../errors';
 import { onChildReset } from '../../process/child-reset';
@@ -43,8 +44,11 @@ export interface ReactorOptions {
   acceptsPerTurn: number;
 }
 
+/** How often it is looked whether a packet is whole. */
+const UNFINISHED_CHECK_MS = 5;
+
 /** Up to this a copy costs less than a call of the kernel of its own. */
-const LONGEST_JOINED = 16 * 1024;
+const LONGEST_JOINED = 1024;
 
 /** Those of this process, which its children have to let go. */
 const reactors = new Set<Reactor>();
@@ -112,6 +116,20 @@ export class Reactor {
 
   stopAccepting(): void {
     for (const acceptor of this.#acceptors) acceptor.stop();
+  }
+
+  /**
+   * Reads on until no connection is in the middle of a packet, or new and silent, or `timeoutMs` is over.
+   * Then what clients send stays in the kernel.
+   */
+  async finishReading(timeoutMs: number): Promise<void> {
+    this.#turn();
+    const end = performance.now() + timeoutMs;
+    while (performance.now() < end) {
+      if (![...this.#connections.values()].some(({ unfinished }) => unfinished)) break;
+      await nextTurn(UNFINISHED_CHECK_MS);
+    }
+    this.stopReading();
   }
 
   /** What clients send stays in the kernel. */
@@ -185,11 +203,6 @@ export class Reactor {
         this.#options.sink.close(connection, false);
       }
     }
-  }
-
-  /** Of clients that were silent for too long.  @returns their ids */
-  idleConnections(idleTime: number): number[] {
-    return this.#heartbeat.idle(idleTime).map(({ id }) => id);
   }
 
   /** Ends all connections; resolves when what was sent to them has left, or `timeoutMs` is over. */
@@ -320,19 +333,8 @@ export class Reactor {
       return;
     }
     this.#watch(connection);
-    this.#tellWatermarks(connection);
-  }
-
-  #tellWatermarks(connection: Connection): void {
-    const { bufferHighWatermark, bufferLowWatermark } = connection.port.setting;
-    const { queuedBytes } = connection;
-    if (!connection.full && queuedBytes >= bufferHighWatermark) {
-      connection.full = true;
-      this.#options.sink.bufferFull(connection);
-    } else if (connection.full && queuedBytes <= bufferLowWatermark) {
-      connection.full = false;
-      this.#options.sink.bufferEmpty(connection);
-    }
+    const crossed = connection.crossedWatermark();
+    if (crossed !== null) this.#options.sink[crossed](connection);
   }
 
   /** Tells epoll what this connection waits for now. One that waits for nothing is taken out: a peer that

@@ -222,19 +222,42 @@ export class TaskWorker implements TaskIntake {
     let payload: Payload;
     try {
       payload = encodePayload(value);
-      this.#answer(task, TASK_DONE, payload);
     } catch (error) {
       this.#fail(task, error);
       return;
     }
-    this.#settle();
+    this.#end(task, TASK_DONE, payload);
   }
 
   #fail(task: RunningTask, error: unknown): void {
-    if (task.from < 0)
+    if (task.from < 0) {
       process.emitWarning(failureOf(error), 'PreforkWarning', 'PREFORK_TASK_FAILED');
-    else this.#answer(task, TASK_ERROR, encodeError(error));
-    this.#settle();
+    }
+    this.#end(task, TASK_ERROR, encodeError(error));
+  }
+
+  #end(task: RunningTask, type: number, payload: Payload): void {
+    const { channel, row, stop } = this.#options;
+    // Before the answer: who gets it is to find this worker idle.
+    this.#countEnd();
+    try {
+      this.#answer(task, type, payload);
+    } catch (error) {
+      // As a rule, there are no fds left for a large one.
+      this.#answer(task, TASK_ERROR, encodeError(error));
+    }
+    channel.board.idle(row.index);
+    this.#running = null;
+    for (const resolve of this.#whenIdle.splice(0)) resolve();
+    if (this.#limit > 0 && row.handled >= this.#limit) stop();
+  }
+
+  #countEnd(): void {
+    const { row } = this.#options;
+    row.handled++;
+    row.busy = 0;
+    row.busyTime += Date.now() - row.busySince;
+    row.busySince = 0;
   }
 
   #answer(task: RunningTask, type: number, { kind, data }: Payload): boolean {
@@ -245,18 +268,6 @@ export class TaskWorker implements TaskIntake {
       this.#unsent = this.#watchUnsent();
     }
     return true;
-  }
-
-  #settle(): void {
-    const { channel, row, stop } = this.#options;
-    channel.board.idle(row.index);
-    this.#running = null;
-    row.handled++;
-    row.busy = 0;
-    row.busyTime += Date.now() - row.busySince;
-    row.busySince = 0;
-    for (const resolve of this.#whenIdle.splice(0)) resolve();
-    if (this.#limit > 0 && row.handled >= this.#limit) stop();
   }
 
   /** Until they have left, they would be lost with this process. */

@@ -3,7 +3,7 @@ import sinon from 'sinon';
 import { binding } from '../../../lib/binding';
 import { systemError } from '../../../lib/errors';
 import { encodeHeader, INLINE, MEMFD } from '../../../lib/ipc/frame';
-import { PacketMemory } from '../../../lib/ipc/packet-memory';
+import { MemfdCount } from '../../../lib/ipc/memfd-count';
 import { PacketPair, PacketReader, PacketWriter } from '../../../lib/ipc/packet-socket';
 import {
   fakeKernel,
@@ -126,33 +126,19 @@ describe('packet socket (against a fake kernel)', () => {
     });
 
     it('counts a memfd from before it is filled until it is received, unless it is not sent', () => {
-      const memory = new PacketMemory(false);
-      const counting = new PacketWriter(kernel.openFd(), MAX, LIMIT, memory);
+      const memfds = new MemfdCount();
+      const counting = new PacketWriter(kernel.openFd(), MAX, LIMIT, memfds);
       memfdWith.onFirstCall().callsFake(() => {
-        expect(memory.mayBringFds, 'while it is filled').to.equal(true);
+        expect(memfds.some, 'while it is filled').to.equal(true);
         return kernel.openFd();
       });
       counting.send(large);
-      memory.countMemfd(-1);
+      memfds.add(-1);
       send.returns(FULL);
       expect(counting.send(large, {}, 0)).to.equal(false);
       memfdWith.throws(systemError('EMFILE', 'memfd_create', 'no fd'));
       thrownBy(() => counting.send(large), 'EMFILE');
-      expect(memory.mayBringFds).to.equal(false);
-    });
-
-    it('sends the number of a chunk where there are some, and takes back what is not sent', () => {
-      const memory = new PacketMemory(true);
-      const sharing = new PacketWriter(kernel.openFd(), MAX, 65_000, memory);
-      const data = Buffer.alloc(8192, 7);
-      sharing.send(data);
-      expect(send.lastCall.args[3]).to.equal(4);
-      expect([...send.lastCall.args[2]]).to.deep.equal([0, 0, 0, 0]);
-      send.returns(FULL);
-      expect(sharing.send(data, {}, 0)).to.equal(false);
-      send.throws(systemError('EPIPE', 'sendmsg', 'gone'));
-      thrownBy(() => sharing.send(data), 'EPIPE');
-      expect([0, 1, 2].map((chunk) => memory.take(chunk))).to.deep.equal([true, false, false]);
+      expect(memfds.some).to.equal(false);
     });
 
     it('does not fill a memfd while the pipe is full', () => {
@@ -346,9 +332,9 @@ describe('packet socket (against a fake kernel)', () => {
     });
 
     it('counts the memfds that come, and looks for room for them only then', () => {
-      const memory = new PacketMemory(false);
-      const counting = new PacketReader(kernel.openFd(), MAX, LIMIT, memory);
-      memory.countMemfd(1);
+      const memfds = new MemfdCount();
+      const counting = new PacketReader(kernel.openFd(), MAX, LIMIT, memfds);
+      memfds.add(1);
       comes(memfd(kernel.openFd()), text('on'));
       counting.receive();
       counting.receive();

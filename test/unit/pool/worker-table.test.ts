@@ -114,15 +114,6 @@ describe('WorkerTable', () => {
     expect(table.queued(0)).to.equal(1);
   });
 
-  it('a slot is deserted when none of its processes works', () => {
-    expect(table.isDeserted(1)).to.equal(true);
-    const [old, next] = [claim(table, 1), claim(table, 1)];
-    old.clear();
-    expect([0, 1].map((slot) => table.isDeserted(slot))).to.deep.equal([true, false]);
-    next.stage = STAGE_DETACHED;
-    expect(table.isDeserted(1)).to.equal(true);
-  });
-
   it('names the stages in the order of a life', () => {
     const stages = [STAGE_NONE, STAGE_STARTING, STAGE_READY, STAGE_DRAINING, STAGE_DETACHED];
     expect(stages.map((stage) => STAGE_NAMES[stage])).to.deep.equal([

@@ -59,7 +59,7 @@ export class FakeBus {
     return this as unknown as Bus;
   }
 
-  send(to: number, type: number, id: number, data = Buffer.alloc(0), kind = 0): void {
+  send(to: number, type: number, id: number, data: Buffer = Buffer.alloc(0), kind = 0): void {
     const message = { type, kind, id, from: this.address, data };
     if (this.#network.full.has(to)) this.#waiting.push([to, message]);
     else this.#network.mailbox(to).push(message);

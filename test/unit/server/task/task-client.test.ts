@@ -86,7 +86,7 @@ describe('TaskClient', () => {
     });
 
     it('goes on with other results when a callback throws', async () => {
-      const unhandled = sinon.stub(process, 'emit').returns(true);
+      const unhandled = sinon.stub(process, 'emit').returns(true as never);
       rig.client.task('x', 0, () => {
         throw new Error('of the callback');
       });

@@ -1,0 +1,145 @@
+/** The commands, without the terminal screen of `top`. */
+import type { ReloadSummary, Snapshot, WorkerSnapshot } from '../control/snapshot';
+import { listSockets } from '../control/socket-path';
+import type { Arguments } from './args';
+import { CommandError, ControlClient } from './client';
+import { History } from './history';
+import { statusText, summaryLine } from './plain';
+import { age } from './text';
+
+const POLL_MS = 100;
+
+export type Print = (text: string) => void;
+
+export async function status(client: ControlClient, args: Arguments, print: Print): Promise<void> {
+  const snapshot = await client.ask('status');
+  print(args.json ? `${JSON.stringify(snapshot)}\n` : statusText(snapshot));
+}
+
+/** Until it ends, or `count` were printed. */
+export async function lines(client: ControlClient, args: Arguments, print: Print): Promise<void> {
+  const history = new History();
+  let left = args.count;
+  client.watch(args.intervalMs, (snapshot) => {
+    if (left === 0) return;
+    history.add(snapshot);
+    const line = args.json ? JSON.stringify(snapshot) : lineOf(history);
+    // The first has no rates yet.
+    if (line === null) return;
+    print(`${line}\n`);
+    if (--left === 0) client.close();
+  });
+  await client.closed;
+}
+
+let first = true;
+
+function lineOf({ now, rates }: History): string | null {
+  if (first || now === null || rates === null) {
+    first = false;
+    return null;
+  }
+  return summaryLine(now, rates);
+}
+
+export async function list(args: Arguments, print: Print): Promise<void> {
+  for (const { path } of listSockets()) {
+    const snapshot = await tryStatus(path);
+    if (snapshot === null) continue;
+    if (args.json) print(`${JSON.stringify(snapshot)}\n`);
+    else print(`${listLine(snapshot)}\n`);
+  }
+}
+
+async function tryStatus(path: string): Promise<Snapshot | null> {
+  try {
+    const client = await ControlClient.open(path);
+    try {
+      return await client.ask('status');
+    } finally {
+      client.close();
+    }
+  } catch {
+    return null;
+  }
+}
+
+function listLine(now: Snapshot): string {
+  const { master, kind, total, workers, script } = now;
+  const up = age(now.time - now.startedAt).padStart(6);
+  return `${String(master.pid).padStart(7)}  ${kind.padEnd(6)}  up ${up}  workers ${total.workers}/${workers.length}  ${script}`;
+}
+
+export async function stop(client: ControlClient, args: Arguments, print: Print): Promise<void> {
+  await client.ask('stop');
+  if (args.wait) await within(client.closed, args.timeoutMs, 'it has not ended');
+  if (args.json) print(`${JSON.stringify({ stopped: args.wait })}\n`);
+  else print(args.wait ? 'stopped\n' : 'told to stop\n');
+}
+
+export async function reload(client: ControlClient, args: Arguments, print: Print): Promise<void> {
+  const before = await client.ask('status');
+  if (args.onlyTasks && before.kind === 'pool') {
+    throw new CommandError('a pool has no task workers: leave out --tasks');
+  }
+  const asked = client.ask('reload', { onlyTasks: args.onlyTasks });
+  if (!args.wait) {
+    // In base mode and in a pool the answer comes at the end.
+    await Promise.race([asked, client.ask('status')]);
+    print(args.json ? `${JSON.stringify({ reloaded: false })}\n` : 'told to reload\n');
+    return;
+  }
+  const startedAt = Date.now();
+  const done = asked.then((summary) => summary ?? replaced(client, before, args, startedAt));
+  const summary = await within(done, args.timeoutMs, 'the reload has not ended');
+  print(args.json ? `${JSON.stringify(summary)}\n` : `${reloadText(summary)}\n`);
+  if (summary.failed !== undefined) {
+    throw new CommandError(`worker ${summary.failed} does not start: the others stay as they were`);
+  }
+}
+
+function reloadText({ replaced, killed, durationMs, generation }: ReloadSummary): string {
+  const violence = killed === 0 ? '' : `, ${killed} of them killed`;
+  return `reloaded: ${replaced} workers replaced${violence}, generation ${generation}, ${durationMs} ms`;
+}
+
+/** In process mode nobody tells how it went: until none of the old processes serves any more. */
+async function replaced(
+  client: ControlClient,
+  before: Snapshot,
+  { onlyTasks, timeoutMs }: Arguments,
+  startedAt: number,
+): Promise<ReloadSummary> {
+  const old = before.workers.filter(
+    ({ kind }) => kind === 'task' || (kind === 'event' && !onlyTasks),
+  );
+  const end = startedAt + timeoutMs;
+  while (Date.now() <= end) {
+    const now = await client.ask('status');
+    if (old.every((worker) => hasSuccessor(worker, now))) {
+      const durationMs = Date.now() - startedAt;
+      return { generation: now.generation, replaced: old.length, killed: 0, durationMs };
+    }
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+  throw new CommandError('the reload has not ended');
+}
+
+function hasSuccessor(old: WorkerSnapshot, { workers }: Snapshot): boolean {
+  const now = workers.find(({ id }) => id === old.id);
+  return now?.pid !== old.pid && (now?.stage === 'idle' || now?.stage === 'busy');
+}
+
+async function within<T>(promise: Promise<T>, ms: number, otherwise: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(new CommandError(`${otherwise} after ${ms} ms`));
+    }, ms);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
