@@ -10,9 +10,9 @@ export const USAGE = `Usage: prefork <command> [target] [options]
   reload   replaces the workers, and waits until that is done
   stop     ends the pool or server, and waits until that is done
 
-The target is the pid of its master, a file that holds it, or its control socket.
-It can be left out when there is only one. The pool or server needs the option
-controlSocket.
+The target is the pid of its master, a file that holds it, or its control
+socket. It can be left out when there is only one. The pool or server needs the
+option controlSocket.
 
   --json             snapshots as JSON, one a line
   --interval <ms>    top: how often it looks, 100 to 60000; default 1000

@@ -21,25 +21,14 @@ export async function lines(client: ControlClient, args: Arguments, print: Print
   const history = new History();
   let left = args.count;
   client.watch(args.intervalMs, (snapshot) => {
-    if (left === 0) return;
-    history.add(snapshot);
-    const line = args.json ? JSON.stringify(snapshot) : lineOf(history);
     // The first has no rates yet.
-    if (line === null) return;
-    print(`${line}\n`);
+    const isComplete = args.json || history.now !== null;
+    history.add(snapshot);
+    if (left === 0 || !isComplete) return;
+    print(`${args.json ? JSON.stringify(snapshot) : summaryLine(snapshot, history.rates)}\n`);
     if (--left === 0) client.close();
   });
   await client.closed;
-}
-
-let first = true;
-
-function lineOf({ now, rates }: History): string | null {
-  if (first || now === null || rates === null) {
-    first = false;
-    return null;
-  }
-  return summaryLine(now, rates);
 }
 
 export async function list(args: Arguments, print: Print): Promise<void> {

@@ -4,9 +4,14 @@ import { ratesBetween, type Rates } from './rates';
 
 const KEPT = 240;
 
+const NONE: Rates = {
+  ...{ workers: [], requestsPerSecond: 0, tasksPerSecond: 0 },
+  ...{ busy: 0, masterBusy: 0, msPerRequest: null },
+};
+
 export class History {
   #now: Snapshot | null = null;
-  #rates: Rates | null = null;
+  #rates: Rates = NONE;
   readonly requests: number[] = [];
   readonly busy: number[] = [];
   readonly #workers = new Map<number, number[]>();
@@ -16,21 +21,22 @@ export class History {
     return this.#now;
   }
 
-  get rates(): Rates | null {
+  get rates(): Rates {
     return this.#rates;
   }
 
   add(snapshot: Snapshot): void {
     const before = this.#now;
     this.#now = snapshot;
-    this.#rates = ratesBetween(before, snapshot);
+    const rates = ratesBetween(before, snapshot);
+    this.#rates = rates;
     if (before === null) return;
-    keep(this.requests, this.#rates.requestsPerSecond + this.#rates.tasksPerSecond);
-    keep(this.busy, this.#rates.busy);
+    keep(this.requests, rates.requestsPerSecond + rates.tasksPerSecond);
+    keep(this.busy, rates.busy);
     snapshot.workers.forEach(({ id }, index) => {
       const values = this.#workers.get(id) ?? [];
       this.#workers.set(id, values);
-      keep(values, this.#rates?.workers[index]?.busy ?? 0);
+      keep(values, rates.workers[index]?.busy ?? 0);
     });
   }
 

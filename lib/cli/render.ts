@@ -56,10 +56,7 @@ const LOG_KEYS = 'q quit  s or Esc back to the workers  ↑↓ scroll';
 
 export function render(view: View, screen: Screen): string[] {
   const { now, rates } = view.history;
-  const body =
-    now === null || rates === null
-      ? [plain('connecting …', screen)]
-      : bodyOf(view, now, rates, screen);
+  const body = now === null ? [plain('connecting …', screen)] : bodyOf(view, now, rates, screen);
   const lines = body.slice(0, Math.max(0, screen.height - 1));
   while (lines.length < screen.height - 1) lines.push('');
   return [...lines, footer(view, screen)];

@@ -88,8 +88,8 @@ const CHARTS = [
   ] },
   { title: 'Workers', format: short, whole: true, series: [
     { name: 'running', pick: (p) => p.now.total.workers },
-    { name: 'busy, on average', pick: (p) => p.rates.busy * p.rates.alive },
-    { name: 'starting or ending', pick: (p) => stages(p.now, ['starting', 'draining']) },
+    { name: 'busy', pick: (p) => p.rates.busy * p.rates.alive },
+    { name: 'starting, ending', pick: (p) => stages(p.now, ['starting', 'draining']) },
   ] },
   { title: 'Waiting', format: short, whole: true, series: [
     { name: 'queued', pick: (p) => p.now.total.queued },

@@ -30,7 +30,7 @@ export type IpcType =
 export interface TransportContext {
   id: number;
   row: WorkerRow;
-  tellMaster: (what: 'room') => void;
+  tellMaster: (what: 'room') => boolean;
 }
 
 /** What a channel can do; what it does not define, pools of its type do not offer. */
@@ -72,10 +72,8 @@ class UnixSocketChannel implements PoolChannel {
   }
 
   transport({ id, row, tellMaster }: TransportContext): WorkerTransport {
-    const tellRoom = (): void => {
-      tellMaster('room');
-    };
-    return new PulledMessages(new LineInbox(this.#line(id), readerId(row), tellRoom));
+    const inbox = new LineInbox(this.#line(id), readerId(row), () => tellMaster('room'));
+    return new PulledMessages(inbox);
   }
 
   send(data: Buffer, workerId: number, timeoutMs: number): boolean {

@@ -229,17 +229,15 @@ export class PoolMaster implements WorkerGroup {
       makeTransport: callbacks.has('message')
         ? (context) => channel.transport?.(context) ?? null
         : null,
-      tellMaster: (what) => {
-        this.#tellMaster(id, TAGS[what]);
-      },
+      tellMaster: (what) => this.#tellMaster(id, TAGS[what]),
     });
     becomeWorker(worker, id);
     return worker.start();
   }
 
-  #tellMaster(id: number, tag: number): void {
+  #tellMaster(id: number, tag: number): boolean {
     const sender = tag === ROOM ? id : process.pid;
-    this.#control.writer.send(CONTROL_BYTE, { sender, tag }, CONTROL_TIMEOUT_MS);
+    return this.#control.writer.send(CONTROL_BYTE, { sender, tag }, CONTROL_TIMEOUT_MS);
   }
 
   #readControl(): void {

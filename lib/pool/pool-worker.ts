@@ -35,7 +35,7 @@ export interface WorkerContext {
   /** Null in a pool without messages. */
   makeTransport: ((context: WorkerContext) => WorkerTransport | null) | null;
   /** Tells the master that this worker serves, or leaves, or that there is room for messages again. */
-  tellMaster: (what: 'ready' | 'detached' | 'room') => void;
+  tellMaster: (what: 'ready' | 'detached' | 'room') => boolean;
 }
 
 const EXIT_TICK_MS = 10;

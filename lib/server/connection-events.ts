@@ -1,7 +1,7 @@
 /** Calls the callbacks of an event worker, with what they are to be told. */
 import { decodePayload } from '../ipc/payload';
 import type { ServerContext } from './context';
-import type { Requests } from './requests';
+import { NO_SESSION, type Requests } from './requests';
 import { REQUESTS } from './state';
 
 export class ConnectionEvents {
@@ -45,20 +45,21 @@ export class ConnectionEvents {
     const callback = this.#context.portCallback(port, 'packet');
     const client = { address, port: from, serverSocket: port, serverPort: ports[port]?.port ?? 0 };
     state.add(REQUESTS);
-    this.#requests.run('packet', port, () => callback?.(server, data, client));
+    this.#requests.run('packet', port, () => callback?.(server, data, client), NO_SESSION);
   }
 
   /** @param data - the callback may keep it */
   pipeMessage(from: number, kind: number, data: Buffer): void {
     const { server, callbacks, addresses } = this.#context;
     const source = addresses.workerOf(from);
-    this.#requests.guard('pipeMessage', source, () =>
-      callbacks.call('pipeMessage', server, source, decodePayload(kind, data)),
-    );
+    const call = (): unknown =>
+      callbacks.call('pipeMessage', server, source, decodePayload(kind, data));
+    this.#requests.guard('pipeMessage', source, call, NO_SESSION);
   }
 
   finish(taskId: number, data: unknown): void {
     const { server, callbacks } = this.#context;
-    this.#requests.guard('finish', taskId, () => callbacks.call('finish', server, taskId, data));
+    const call = (): unknown => callbacks.call('finish', server, taskId, data);
+    this.#requests.guard('finish', taskId, call, NO_SESSION);
   }
 }

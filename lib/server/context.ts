@@ -1,7 +1,7 @@
 /** What a server's processes have in common: made in the master before the first fork. */
 import { Process } from '../process/process';
 import type { SharedPipe } from '../pool/worker-process';
-import { WorkerTable } from '../pool/worker-table';
+import { ROWS_PER_SLOT, WorkerTable } from '../pool/worker-table';
 import { Addresses } from './bus/addresses';
 import { Bus } from './bus/bus';
 import type { PortEvents, ServerCallbacks } from './events';
@@ -59,7 +59,8 @@ export class ServerContext {
     this.addresses = new Addresses(sizes, mode === 'base');
     this.table = new WorkerTable(this.addresses.slots);
     this.state = new ServerState(this.addresses.slots);
-    this.sessions = new SessionTable(settings.maxConnection);
+    const reactors = mode === 'base' ? ROWS_PER_SLOT * workerNum : 1;
+    this.sessions = new SessionTable(settings.maxConnection, 0, reactors);
     this.bus = new Bus(this.addresses);
     try {
       this.channel = makeTaskChannel(settings, this.addresses, this.bus);

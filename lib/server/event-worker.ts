@@ -276,17 +276,16 @@ export class EventWorker implements Role, Sink {
   }
 
   #receiveFromMaster(id: number, data: Buffer): void {
-    const session = this.#context.sessions.find(id);
-    if (typeof session === 'string') {
-      // Its connection has been closed while the data lay in the mailbox.
-      if (this.#context.settings.discardTimeoutRequest) {
-        this.#requests.countHandled();
-        return;
-      }
-      this.#events.receive(id, this.#context.sessions.portOf(id), 0, data);
+    const { sessions, settings } = this.#context;
+    const session = sessions.find(id);
+    const isOpen = typeof session !== 'string' && session.state === 'open';
+    // Its connection has ended while the data lay in the mailbox.
+    if (!isOpen && settings.discardTimeoutRequest) {
+      this.#requests.countHandled();
       return;
     }
-    this.#events.receive(id, session.port, 0, ownedPart(data));
+    const port = typeof session === 'string' ? sessions.portOf(id) : session.port;
+    this.#events.receive(id, port, 0, ownedPart(data));
   }
 
   readonly #onOwnDatagram = (port: number, data: Buffer, address: string, from: number): void => {

@@ -17,6 +17,7 @@ import type { ServerContext } from './context';
 import * as control from './control';
 import { EventWorker } from './event-worker';
 import type { Role } from './role';
+import { CLOSED, TASKING } from './state';
 import { TaskClient } from './task/task-client';
 import { TaskRole } from './task-role';
 import { UserProcess } from './user-process';
@@ -186,11 +187,14 @@ export class Manager implements Role {
     makeProcess = (_: number, run: () => unknown) =>
       new Process(run, false, Process.PIPE_TYPE_NONE),
   ): ServerGroup {
+    const { table, state, channel } = this.#context;
     return new ServerGroup({
       ...how,
-      ...{ name, firstId, size, makeProcess, table: this.#context.table },
+      ...{ name, firstId, size, makeProcess, table },
       onEnd: (workerId, status, row, expected) => {
         how.onEnd(workerId, status, row);
+        // Its tasks settle nowhere any more.
+        state.add(TASKING, -channel.board.takeUnsettled(row.index));
         this.#report(workerId, status, row, expected);
       },
       onDegraded: this.#onDegraded,
@@ -198,8 +202,8 @@ export class Manager implements Role {
   }
 
   readonly #onEventWorkerEnd = (workerId: number, _: ExitStatus, row: WorkerRow): void => {
-    const { mode, sessions, bus, addresses } = this.#context;
-    if (mode === 'base') sessions.closeAllOf(row.index);
+    const { mode, sessions, bus, addresses, state } = this.#context;
+    if (mode === 'base') state.add(CLOSED, sessions.closeAllOf(row.index).length);
     else this.#control.eventWorkerDied(workerId);
     const successor = this.#event.successorOf(workerId);
     if (successor !== null) bus.send(addresses.row(successor.index), TAKE_OVER, successor.pid);

@@ -22,6 +22,9 @@ export interface Outgoing {
   whenLeft(): Promise<void> | null;
 }
 
+/** For callbacks that belong to no connection. Ids of sessions begin at 1. */
+export const NO_SESSION = 0;
+
 export interface RequestsOptions {
   row: WorkerRow;
   /** Null: replies end with the process anyway, because their connections do. */
@@ -51,12 +54,16 @@ export class Requests {
     this.#options = options;
   }
 
-  /** Runs `callback` as a request. It was counted as taken before. */
-  run(kind: string, session: number, callback: () => unknown): void {
+  /**
+   * Runs `callback` as a request. It was counted as taken before.
+   *
+   * @param id - for the slow log
+   */
+  run(kind: string, id: number, callback: () => unknown, session = id): void {
     const { row } = this.#options;
     if (this.#running++ === 0) row.busySince = Date.now();
     row.busy = this.#running;
-    const result = this.guard(kind, session, callback);
+    const result = this.#call(kind, id, callback, session);
     if (result instanceof Promise) void this.#await(session, result);
     else this.#done();
   }
@@ -73,18 +80,12 @@ export class Requests {
   }
 
   /** Runs a callback that is no request. */
-  guard(kind: string, session: number, callback: () => unknown): unknown {
-    const { slowLog } = this.#options;
-    slowLog?.begin(kind, session);
-    try {
-      return callback();
-    } catch (error) {
-      if (isClientsFault(error, session)) this.#options.onClientsFault(session);
-      else process.nextTick(throwAgain, error);
-      return undefined;
-    } finally {
-      slowLog?.end();
-    }
+  guard(kind: string, id: number, callback: () => unknown, session = id): void {
+    const result = this.#call(kind, id, callback, session);
+    if (!(result instanceof Promise)) return;
+    result.catch((error: unknown) => {
+      this.#rejected(session, error);
+    });
   }
 
   /** Calls `then` once all requests of a session have ended; at once when there are none. */
@@ -101,16 +102,34 @@ export class Requests {
     });
   }
 
+  #call(kind: string, id: number, callback: () => unknown, session: number): unknown {
+    const { slowLog } = this.#options;
+    slowLog?.begin(kind, id);
+    try {
+      return callback();
+    } catch (error) {
+      if (isClientsFault(error, session)) this.#options.onClientsFault(session);
+      else process.nextTick(throwAgain, error);
+      return undefined;
+    } finally {
+      slowLog?.end();
+    }
+  }
+
+  /** @returns whether it was the client's fault */
+  #rejected(session: number, error: unknown): boolean {
+    const forgiven = isClientsFault(error, session);
+    if (forgiven) this.#options.onClientsFault(session);
+    else leaveUnhandled(error);
+    return forgiven;
+  }
+
   async #await(session: number, result: Promise<unknown>): Promise<void> {
     this.#pending.set(session, (this.#pending.get(session) ?? 0) + 1);
     try {
       await result;
     } catch (error) {
-      if (isClientsFault(error, session)) this.#options.onClientsFault(session);
-      else {
-        leaveUnhandled(error);
-        await new Promise(setImmediate);
-      }
+      if (!this.#rejected(session, error)) await new Promise(setImmediate);
     }
     this.#settle(session);
     this.#done();

@@ -2,7 +2,7 @@
  * The connections of a server, in memory that all its processes share: any of them can find a session's
  * owner, see whether it is still open, or refuse to send to it.
  *
- *   header   Int32: lastId | count | wrapped | unused
+ *   header   Int32: lastId | wrapped | reactor 0: count | opening, reactor 1: …
  *   slot 0   id | state | worker | … (session.ts)      slot 1   …      capacity: maxConnection and a quarter more
  *
  * A session's slot is `(id - 1) % capacity`, so an id finds it without a search. A new session draws ids
@@ -21,9 +21,13 @@ import { ConnectionError } from './connection-error';
 import { Session, SessionCells, SLOT_CELLS, type NewSession } from './session';
 
 const LAST_ID = 0;
-const COUNT = 1;
-const WRAPPED = 2;
-const HEADER_CELLS = 4;
+const WRAPPED = 1;
+const REACTORS = 2;
+
+/** Of a reactor: how many sessions are its own, and the id that it is about to open. */
+const REACTOR_CELLS = 2;
+const COUNT = 0;
+const OPENING = 1;
 
 const MAX_ID = 0x7fffffff;
 const MAX_CONNECTIONS = 1_048_576;
@@ -48,34 +52,38 @@ export class SessionTable {
    *
    * @param maxConnection - 1 to 1,048,576; 140 bytes of memory for each, when it is used
    * @param lastId - ids go on after this one
+   * @param reactors - processes that may hold connections
    */
-  constructor(maxConnection: number, lastId = 0) {
+  constructor(maxConnection: number, lastId = 0, reactors = 1) {
     this.maxConnection = checkInteger('maxConnection', maxConnection, 1, MAX_CONNECTIONS);
     checkInteger('lastId', lastId, 0, MAX_ID);
     this.#capacity = maxConnection + Math.ceil(maxConnection / 4) + SPARE_SLOTS;
-    const cells = HEADER_CELLS + SLOT_CELLS * this.#capacity;
+    const headerCells = REACTORS + REACTOR_CELLS * reactors;
+    const cells = headerCells + SLOT_CELLS * this.#capacity;
     const { buffer } = new SharedMemory(cells * Int32Array.BYTES_PER_ELEMENT);
-    this.#header = new Int32Array(buffer, 0, HEADER_CELLS);
+    this.#header = new Int32Array(buffer, 0, headerCells);
     this.#header[LAST_ID] = lastId;
     this.#cells = new SessionCells(buffer, this.#header.byteLength);
   }
 
   /** Sessions that are not closed. */
   get count(): number {
-    return Atomics.load(this.#header, COUNT);
+    let sum = 0;
+    for (let cell = REACTORS; cell < this.#header.length; cell += REACTOR_CELLS) {
+      sum += Atomics.load(this.#header, cell + COUNT);
+    }
+    return sum;
   }
 
   /** @returns the new session; null when there are maxConnection already */
   open(info: NewSession): Session | null {
-    if (Atomics.add(this.#header, COUNT, 1) < this.maxConnection) {
-      const id = this.#claimSlot();
-      if (id !== 0) {
-        this.#cells.open(this.#baseOf(id), id, info);
-        return this.#session(id);
-      }
-    }
-    Atomics.sub(this.#header, COUNT, 1);
-    return null;
+    const own = cellsOf(info.reactor);
+    Atomics.add(this.#header, own + COUNT, 1);
+    const id = this.count <= this.maxConnection ? this.#claimSlot(own) : 0;
+    if (id === 0) Atomics.sub(this.#header, own + COUNT, 1);
+    else this.#cells.open(this.#baseOf(id), id, info);
+    Atomics.store(this.#header, own + OPENING, 0);
+    return id === 0 ? null : this.#session(id);
   }
 
   /** The session as long as it is open or closing; otherwise the code of the error that says why there is none. */
@@ -111,15 +119,26 @@ export class SessionTable {
   close(id: number): boolean {
     if (!isId(id)) return false;
     const base = this.#baseOf(id);
+    // Before, because afterwards the slot may be another's.
+    const { reactor } = this.#session(id);
     const closed =
       this.#cells.change(base, id, 'open', 'closed') ||
       this.#cells.change(base, id, 'closing', 'closed');
-    if (closed) Atomics.sub(this.#header, COUNT, 1);
+    if (closed) Atomics.sub(this.#header, cellsOf(reactor) + COUNT, 1);
     return closed;
   }
 
-  /** Closes what a process has left behind.  @returns the ids */
+  /** Closes what a process has left behind, at whatever step it was killed.  @returns the ids */
   closeAllOf(reactor: number): number[] {
+    const own = cellsOf(reactor);
+    const opening = Atomics.exchange(this.#header, own + OPENING, 0);
+    if (opening !== 0) this.#cells.giveBack(this.#baseOf(opening), opening);
+    const ids = this.#closeSlotsOf(reactor);
+    Atomics.store(this.#header, own + COUNT, 0);
+    return ids;
+  }
+
+  #closeSlotsOf(reactor: number): number[] {
     const ids: number[] = [];
     for (let slot = 0; slot < this.#capacity; slot++) {
       const id = this.#cells.idAt(slot * SLOT_CELLS);
@@ -160,9 +179,10 @@ export class SessionTable {
   }
 
   /** The id drawn for a slot that was free, or 0. */
-  #claimSlot(): number {
+  #claimSlot(own: number): number {
     for (let draws = 2 * this.#capacity; draws > 0; draws--) {
       const id = this.#draw();
+      Atomics.store(this.#header, own + OPENING, id);
       if (this.#cells.claim(this.#baseOf(id), id)) return id;
     }
     return 0;
@@ -188,6 +208,11 @@ export class SessionTable {
   #baseOf(id: number): number {
     return this.#slotOf(id) * SLOT_CELLS;
   }
+}
+
+/** Where a reactor's cells are. */
+function cellsOf(reactor: number): number {
+  return REACTORS + REACTOR_CELLS * reactor;
 }
 
 function isId(id: number): boolean {

@@ -91,6 +91,11 @@ export class SessionCells {
     return true;
   }
 
+  /** Of a process that has died before `open`. */
+  giveBack(base: number, id: number): void {
+    this.#replaceState(base, tag(id, CLAIMED), tag(id, CLOSED));
+  }
+
   open(base: number, id: number, info: NewSession): void {
     const { int32, bytes } = this;
     int32.fill(0, base + STATE + 1, base + SLOT_CELLS);

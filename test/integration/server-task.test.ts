@@ -100,12 +100,12 @@ for (const mode of MODES) {
         const [server, worker] = await start(ipc, { mode });
         const [late, ms, next] = await server.run(worker, (serv) => {
           const begin = performance.now();
-          const late = serv.taskwait(['sleep', 150, 'late'], 50);
+          const late = serv.taskwait(['sleep', 500, 'late'], 50);
           const ms = performance.now() - begin;
-          return [late === undefined, ms, serv.taskwait(['sleep', 200, 'next'], 5000)] as const;
+          return [late === undefined, ms, serv.taskwait(['sleep', 550, 'next'], 5000)] as const;
         });
         expect([late, next]).to.deep.equal([true, 'next']);
-        expect(ms).to.be.within(49, 149);
+        expect(ms).to.be.within(49, 499);
         expect(server.log('finish')).to.deep.equal([]);
         await server.stop();
       });

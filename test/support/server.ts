@@ -4,9 +4,13 @@
  *
  *   test --plan--> master ── manager ── workers      every process: --notes (stdout)--> test
  *     \--- run(pid, function): a file and a signal --> that process
+ *
+ * A string `TMP/name` in a plan is a file of the fixture's own: file('name') here.
  */
 import { renameSync, writeFileSync } from 'node:fs';
+import type { TcpNetConnectOpts } from 'node:net';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { expect } from 'chai';
 import type { ServerEvents } from '../../lib/server/events';
 import type { PortOptions } from '../../lib/server/port-settings';
@@ -16,13 +20,17 @@ import type { ServerMode, ServerOptions } from '../../lib/server/settings';
 import type { Process } from '../../lib/process/process';
 import { startFixture, type FixtureOptions, type FixtureResult } from './fixture';
 import type { RunningFixture } from './fixture';
+import { hasEnded } from './processes';
 import { TcpClient } from './tcp-client';
 
 declare global {
   /** In the server's processes: tells the test. */
   function note(kind: string, ...args: unknown[]): void;
+  /** In the server's processes: does not return until the test calls unblock(name). Notes `blocked`. */
+  function block(name: string): void;
   const Server: typeof import('../../lib/server/server').Server;
   const Process: typeof import('../../lib/process/process').Process;
+  const DatagramSocket: typeof import('../../lib/ipc/datagram-socket').DatagramSocket;
   const fs: typeof import('node:fs');
   /** Those of the plan. */
   var users: Process[];
@@ -31,6 +39,7 @@ declare global {
 export const MODES: readonly ServerMode[] = ['process', 'base'];
 
 const ORDER = 35;
+const GO = '.go';
 const TIMEOUT_MS = 15_000;
 
 type Callbacks = Partial<ServerEvents>;
@@ -117,9 +126,17 @@ export function beginServer(plan: ServerPlan, options: FixtureOptions = {}): Run
   const text = JSON.stringify(full, (_, value: unknown) =>
     typeof value === 'function' ? { $function: String(value) } : value,
   );
-  const fixture = startFixture('server/server.js', { ...options, args: [text] });
+  const daemon = full.settings.daemonize === true ? DAEMON : {};
+  const fixture = startFixture('server/server.js', { ...daemon, ...options, args: [text] });
   return new RunningServer(fixture);
 }
+
+/** Its stdout is not the test's any more; all of its processes keep this pipe. */
+const NOTES_FD = 3;
+const DAEMON: FixtureOptions = {
+  stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+  env: { NOTES_FD: String(NOTES_FD) },
+};
 
 export const echo: ServerEvents['receive'] = (server, fd, _, data) => server.send(fd, data);
 
@@ -130,6 +147,7 @@ export class RunningServer {
   readonly ready: Promise<void>;
   readonly #notes: Note[] = [];
   readonly #clients: TcpClient[] = [];
+  #masterPid: number;
   #stderr = '';
   #rest = '';
   #changed = new Set<() => void>();
@@ -139,7 +157,9 @@ export class RunningServer {
   constructor(fixture: RunningFixture) {
     this.fixture = fixture;
     running.add(this);
-    fixture.process.stdout?.on('data', (text: string) => {
+    this.#masterPid = fixture.process.pid as number;
+    const notes = fixture.process.stdio[NOTES_FD] ?? fixture.process.stdout;
+    (notes as Readable).setEncoding('utf8').on('data', (text: string) => {
       this.#take(text);
     });
     fixture.process.stderr?.on('data', (text: string) => {
@@ -155,12 +175,23 @@ export class RunningServer {
     );
     this.ready = this.noted('ports').then(([first]) => {
       this.ports = first?.args as number[];
+      this.#masterPid = first?.pid as number;
     });
     this.ready.catch(() => undefined);
   }
 
   get masterPid(): number {
-    return this.fixture.process.pid as number;
+    return this.#masterPid;
+  }
+
+  /** A file that the plan names `TMP/name`. */
+  file(name: string): string {
+    return join(this.fixture.temporary, name);
+  }
+
+  /** Lets processes go on that wait in block(name), and those that come there later. */
+  unblock(name: string): void {
+    writeFileSync(this.file(`${name}${GO}`), '');
   }
 
   get stderr(): string {
@@ -234,8 +265,9 @@ export class RunningServer {
     while (!(await idle()));
   }
 
-  async connect(index = 0): Promise<TcpClient> {
-    const client = await TcpClient.open({ port: this.ports[index] as number, host: '127.0.0.1' });
+  async connect(index = 0, from: Partial<TcpNetConnectOpts> = {}): Promise<TcpClient> {
+    const port = this.ports[index] as number;
+    const client = await TcpClient.open({ host: '127.0.0.1', ...from, port });
     this.#clients.push(client);
     return client;
   }
@@ -306,7 +338,8 @@ export class RunningServer {
     const result = await this.end();
     expect(result.stderr, result.stderr).to.match(stderr);
     expect(result).to.include({ code: 0, signal: null });
-    expect(result.leftFiles, 'files left').to.deep.equal([]);
+    const left = result.leftFiles.filter((file) => !file.endsWith(GO));
+    expect(left, 'files left').to.deep.equal([]);
   }
 
   async end(): Promise<FixtureResult> {
@@ -318,7 +351,7 @@ export class RunningServer {
   }
 
   async kill(): Promise<void> {
-    if (this.#result === null) this.fixture.process.kill('SIGKILL');
+    if (this.#result === null && !hasEnded(this.masterPid)) this.signal('SIGKILL');
     await this.fixture.ended.catch(() => undefined);
     this.#forget();
   }

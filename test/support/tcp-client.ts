@@ -59,9 +59,11 @@ export class TcpClient {
     this.socket.end(data);
   }
 
-  /** @returns exactly `length` bytes */
+  /** @returns exactly `length` bytes. What the server has noted before it sent them is here, too. */
   async read(length: number): Promise<Buffer> {
     await this.#until(() => this.#bytes >= length, `${String(length)} bytes`);
+    // Its pipe became readable before this socket, but may be read after it in this turn.
+    await new Promise(setImmediate);
     const all = Buffer.concat(this.#chunks);
     this.#chunks = [all.subarray(length)];
     this.#bytes = all.length - length;

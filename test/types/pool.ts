@@ -34,6 +34,8 @@ export function settings(pool: ProcessPool): void {
     reloadStrategy: 'start-first',
     cpuAffinity: [0, 1],
     title: 'worker',
+    controlSocket: '/run/app.sock',
+    statusPage: { port: 9100, host: '::1', allowedHosts: ['status.example'] },
   };
   equal<ReturnType<typeof pool.set>, ProcessPool>(true);
   pool.set({ ...all, user: 'nobody', group: 65534, chroot: '/var/empty' }).set({});

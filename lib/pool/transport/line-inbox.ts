@@ -17,7 +17,7 @@ export class LineInbox implements MessageSource {
   readonly #ring: SharedRing;
   readonly #siblings: PacketReader;
   readonly #id: number;
-  readonly #tellRoom: () => void;
+  readonly #tellRoom: () => boolean;
   readonly #slab = new PacketSlab();
   #listener: (() => void) | null = null;
   #takeOver: NodeJS.Timeout | null = null;
@@ -30,9 +30,9 @@ export class LineInbox implements MessageSource {
 
   /**
    * @param id - of this process as a reader of the ring, not 0
-   * @param tellRoom - tells the master that its messages have room again
+   * @param tellRoom - tells the master that its messages have room again; false: it cannot be told now
    */
-  constructor(line: WorkerLine, id: number, tellRoom: () => void) {
+  constructor(line: WorkerLine, id: number, tellRoom: () => boolean) {
     this.#line = line;
     this.#ring = line.ring;
     this.#siblings = line.siblings.reader;
@@ -45,11 +45,10 @@ export class LineInbox implements MessageSource {
   }
 
   receive(): Buffer | null {
-    this.#ringFirst = !this.#ringFirst;
-    const data = this.#ringFirst
-      ? (this.#fromRing() ?? this.#fromSocket())
-      : (this.#fromSocket() ?? this.#fromRing());
-    if (data !== null && this.#ring.mustTellRoom()) this.#tellRoom();
+    const data = this.#next();
+    if (data !== null && this.#ring.mustTellRoom() && !this.#tellRoom()) {
+      this.#ring.setWaiting(true);
+    }
     return data;
   }
 
@@ -109,6 +108,14 @@ export class LineInbox implements MessageSource {
       this.#again = null;
       this.#turn(false);
     });
+  }
+
+  /** By turns, also where a turn of the loop takes one message only. */
+  #next(): Buffer | null {
+    if (!this.#socketToo) return this.#fromRing();
+    this.#ringFirst = !this.#ringFirst;
+    if (this.#ringFirst) return this.#fromRing() ?? this.#fromSocket();
+    return this.#fromSocket() ?? this.#fromRing();
   }
 
   #fromSocket(): Buffer | null {

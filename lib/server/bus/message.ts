@@ -33,8 +33,11 @@ export const FINISH = 17;
 export const TASK_DONE = 18;
 /** Back: the handler has failed. Settles the task. */
 export const TASK_ERROR = 19;
-/** To a task worker and back: all tasks of this sender before it have been settled. */
-export const TASK_MARK = 20;
+/** Added to one of these: the data is a reference to the payload, which is in memory (payload-memory.ts). */
+export const IN_MEMORY = 4;
+
+/** To a task worker and back: none of this sender's tasks before it is queued any more. */
+export const TASK_MARK = 25;
 
 /** Between workers: sendMessage(). */
 export const PIPE_MESSAGE = 24;

@@ -84,6 +84,12 @@ export class Losses {
     else this.#compare(check);
   }
 
+  /** A task was done, but its result was not there any more. */
+  answerGone(taskId: number): void {
+    const task = this.#options.pending.get(taskId);
+    if (task !== undefined) this.#lose(task, task.workerId, null);
+  }
+
   /** Whether a mark is for tasks of `waiter` only: its answer may be looked at before all others. */
   isMarkOf(mark: number, waiter: Waiter): boolean {
     return this.#checks.get(mark)?.only === waiter;

@@ -1,7 +1,10 @@
 /** taskIpcMode 1: a task is one packet to the mailbox of its worker. What that has not taken is its successor's. */
+import { generation } from '../../ipc/generation';
 import type { Addresses } from '../bus/addresses';
 import type { Bus } from '../bus/bus';
 import type { Inbox } from '../bus/inbox';
+import { IN_MEMORY } from '../bus/message';
+import { PayloadMemory } from './payload-memory';
 import { TaskBoard } from './task-board';
 import type { TaskChannel, TaskIntake, TaskMessage, TaskSource } from './task-channel';
 import { checkRoom } from './task-limits';
@@ -13,6 +16,10 @@ export class MailboxChannel implements TaskChannel {
   readonly usesMailbox = true;
   readonly #addresses: Addresses;
   readonly #bus: Bus;
+  readonly memory = new PayloadMemory();
+  /** Of this process's tasks, by id. */
+  #references = new Map<number, Buffer>();
+  #generation = generation();
 
   constructor(addresses: Addresses, bus: Bus) {
     this.board = new TaskBoard(addresses.slots);
@@ -20,16 +27,44 @@ export class MailboxChannel implements TaskChannel {
     this.#bus = bus;
   }
 
-  submit(slot: number, { type, id, kind, data }: TaskMessage): void {
+  submit(slot: number, message: TaskMessage): void {
     const address = this.#addresses.slot(slot);
-    checkRoom(this.#bus.waitingBytes(address), data.length);
-    // Not joined with others: a worker that is killed is to lose one task at most.
-    this.#bus.send(address, type, id, data, kind);
+    checkRoom(this.#bus.waitingBytes(address), message.data.length);
+    this.#viaMemory(message, ({ type, id, data, kind }) => {
+      // Not joined with others: a worker that is killed is to lose one task at most.
+      this.#bus.send(address, type, id, data, kind);
+      return true;
+    });
   }
 
-  submitWithin(slot: number, { type, id, kind, data }: TaskMessage, timeoutMs: number): boolean {
+  submitWithin(slot: number, message: TaskMessage, timeoutMs: number): boolean {
     const address = this.#addresses.slot(slot);
-    return this.#bus.sendWithin(address, type, id, data, kind, timeoutMs);
+    return this.#viaMemory(message, ({ type, id, data, kind }) =>
+      this.#bus.sendWithin(address, type, id, data, kind, timeoutMs),
+    );
+  }
+
+  #viaMemory(message: TaskMessage, send: (message: TaskMessage) => boolean): boolean {
+    const reference = this.memory.put(message.data);
+    if (reference === null) return send(message);
+    this.#forgetInherited();
+    this.#references.set(message.id, reference);
+    let sent = false;
+    try {
+      sent = send({ ...message, type: message.type | IN_MEMORY, data: reference });
+    } finally {
+      if (!sent) this.settled(message.id);
+    }
+    return sent;
+  }
+
+  /** Its worker has freed the payload, unless it was killed just before. */
+  settled(taskId: number): void {
+    this.#forgetInherited();
+    const reference = this.#references.get(taskId);
+    if (reference === undefined) return;
+    this.#references.delete(taskId);
+    this.memory.free(reference);
   }
 
   open(workerId: number, intake: TaskIntake): TaskSource {
@@ -38,6 +73,13 @@ export class MailboxChannel implements TaskChannel {
 
   close(): void {
     // The bus owns the mailboxes.
+  }
+
+  /** A parent's tasks have ids of their own. */
+  #forgetInherited(): void {
+    if (this.#generation === generation()) return;
+    this.#generation = generation();
+    this.#references = new Map();
   }
 }
 

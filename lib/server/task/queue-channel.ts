@@ -18,6 +18,7 @@ import type { Bus } from '../bus/bus';
 import type { ServerSettings } from '../settings';
 import { QueueOutlet } from './queue-outlet';
 import { QueueSource } from './queue-source';
+import { PayloadMemory } from './payload-memory';
 import { TaskBoard } from './task-board';
 import { ANY_WORKER, type TaskChannel, type TaskIntake, type TaskMessage } from './task-channel';
 import { TaskFiles } from './task-files';
@@ -30,6 +31,7 @@ type QueueSettings = Pick<
 
 export class QueueChannel implements TaskChannel {
   readonly board: TaskBoard;
+  readonly memory = new PayloadMemory();
   readonly targeted: boolean;
   readonly durable: boolean;
   readonly usesMailbox = false;

@@ -18,12 +18,14 @@ import type { Bus } from '../bus/bus';
 import type { ServerSettings } from '../settings';
 import { StreamOutlet } from './stream-outlet';
 import { StreamSource } from './stream-source';
+import { PayloadMemory } from './payload-memory';
 import { TaskBoard } from './task-board';
 import type { TaskChannel, TaskIntake, TaskMessage } from './task-channel';
 import { encodeTaskPacket } from './task-packet';
 
 export class StreamChannel implements TaskChannel {
   readonly board: TaskBoard;
+  readonly memory = new PayloadMemory();
   readonly targeted = false;
   readonly durable = false;
   readonly usesMailbox = false;

@@ -15,6 +15,7 @@ import type { ServerSettings } from '../settings';
 import { MailboxChannel } from './mailbox-channel';
 import { QueueChannel } from './queue-channel';
 import { StreamChannel } from './stream-channel';
+import type { PayloadMemory } from './payload-memory';
 import type { TaskBoard } from './task-board';
 
 /** The slot of a task that any task worker may take. */
@@ -60,6 +61,8 @@ export interface TaskSource {
 
 export interface TaskChannel {
   readonly board: TaskBoard;
+  /** For large answers, and tasks where they come in mailboxes. */
+  readonly memory: PayloadMemory;
   /** Each task worker has a queue of its own: who submits chooses one. */
   readonly targeted: boolean;
   /** What is queued outlives the server. */

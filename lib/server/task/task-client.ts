@@ -11,7 +11,7 @@ import { checkFunction, invalidType } from '../../validate';
 import type { Addresses } from '../bus/addresses';
 import type { Bus } from '../bus/bus';
 import type { Inbox } from '../bus/inbox';
-import { FINISH, TASK_DONE, TASK_ERROR, TASK_MARK, WORKER_DIED } from '../bus/message';
+import { FINISH, IN_MEMORY, TASK_DONE, TASK_ERROR, TASK_MARK, WORKER_DIED } from '../bus/message';
 import type { ServerSettings } from '../settings';
 import { TASKING, type ServerState } from '../state';
 import type { WorkerTable } from '../../pool/worker-table';
@@ -195,6 +195,11 @@ export class TaskClient {
   /** A message of the own mailbox.  @returns false: it is no business of tasks */
   handle(type: number, kind: number, id: number, from: number, data: Buffer): boolean {
     switch (type) {
+      case FINISH | IN_MEMORY:
+      case TASK_DONE | IN_MEMORY:
+      case TASK_ERROR | IN_MEMORY:
+        this.#handleLarge(type & ~IN_MEMORY, kind, id, from, data);
+        return true;
       case FINISH:
         this.#pending.finish(id, kind, data);
         return true;
@@ -213,6 +218,13 @@ export class TaskClient {
       default:
         return false;
     }
+  }
+
+  #handleLarge(type: number, kind: number, id: number, from: number, reference: Buffer): void {
+    const data = this.#options.channel.memory.take(reference);
+    if (data !== null) this.handle(type, kind, id, from, data);
+    // Only after more than a minute in the mailbox, and when its worker has died meanwhile.
+    else if (type !== FINISH) this.#losses.answerGone(id);
   }
 
   #died(workerId: number, kind: number, data: Buffer, only: Waiter | null): void {
@@ -274,7 +286,8 @@ export class TaskClient {
   };
 
   #isAnswerFor(type: number, id: number, waiter: Waiter): boolean {
-    if (type !== FINISH && type !== TASK_DONE && type !== TASK_ERROR) return false;
+    const plain = type & ~IN_MEMORY;
+    if (plain !== FINISH && plain !== TASK_DONE && plain !== TASK_ERROR) return false;
     const addressee = this.#pending.get(id)?.waiter;
     return addressee === waiter || addressee === NOBODY;
   }

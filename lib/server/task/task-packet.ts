@@ -7,7 +7,7 @@
  *   | 'T'    | version| type   | kind   | sender (i32) | id (u32)     | server (u32) | payload … |
  *   +--------+--------+--------+--------+--------------+--------------+--------------+-----------+
  *
- *   type     16 a task, 20 a mark; | 128: the payload is in a file of taskTmpdir, and here are its length
+ *   type     16 a task, 25 a mark; | 128: the payload is in a file of taskTmpdir, and here are its length
  *            (u32) and its name
  *   kind     of the payload: 0 bytes, 1 string, 2 v8.serialize(), 3 undefined; | 4: for the finish event
  *   sender   the mailbox for the answers; -1: there is none, the task comes from another program

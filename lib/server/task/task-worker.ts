@@ -14,7 +14,15 @@ import type { WorkerRow, WorkerTable } from '../../pool/worker-table';
 import type { Addresses } from '../bus/addresses';
 import type { Bus } from '../bus/bus';
 import type { Inbox } from '../bus/inbox';
-import { FINISH, PIPE_MESSAGE, TASK, TASK_DONE, TASK_ERROR, TASK_MARK } from '../bus/message';
+import {
+  FINISH,
+  IN_MEMORY,
+  PIPE_MESSAGE,
+  TASK,
+  TASK_DONE,
+  TASK_ERROR,
+  TASK_MARK,
+} from '../bus/message';
 import type { ServerSettings } from '../settings';
 import type { SlowLog } from '../slow-log';
 import type { ServerState } from '../state';
@@ -104,8 +112,8 @@ export class TaskWorker implements TaskIntake {
     from: number,
     data: Buffer,
   ): boolean => {
-    if (type === TASK) {
-      this.#take(kind, id, from, data);
+    if ((type & ~IN_MEMORY) === TASK) {
+      this.#take(kind, id, from, data, type !== TASK);
       return true;
     }
     const isKnown = this.#handleOther(type, kind, id, from, data);
@@ -170,7 +178,7 @@ export class TaskWorker implements TaskIntake {
     }
   }
 
-  #take(kind: number, id: number, from: number, data: Buffer): void {
+  #take(kind: number, id: number, from: number, data: Buffer, inMemory: boolean): void {
     const { channel, table, row, workerId } = this.#options;
     channel.board.holding(row.index, from, id);
     // Tasks of another run, or from another program, have not been counted.
@@ -179,15 +187,17 @@ export class TaskWorker implements TaskIntake {
     row.busy = 1;
     row.busySince = Date.now();
     this.#running = new RunningTask(id, from, kind & FOR_EVENT);
-    this.#run(this.#running, kind & KIND_MASK, data);
+    this.#run(this.#running, kind & KIND_MASK, inMemory ? channel.memory.take(data) : data);
   }
 
-  #run(task: RunningTask, kind: number, data: Buffer): void {
+  /** @param data - null: it was not there any more, because who has sent it has long gone */
+  #run(task: RunningTask, kind: number, data: Buffer | null): void {
     const { slowLog, addresses, call } = this.#options;
     const source = addresses.workerOf(task.from);
     slowLog?.begin('task', task.id);
     let result: unknown;
     try {
+      if (data === null) throw new PreforkError('ERR_BAD_FRAME', 'the data of the task is gone');
       const value = decodePayload(kind, data);
       result = this.#context.run(task, call.task, task.id, source, value);
     } catch (error) {
@@ -261,9 +271,11 @@ export class TaskWorker implements TaskIntake {
   }
 
   #answer(task: RunningTask, type: number, { kind, data }: Payload): boolean {
-    const { bus } = this.#options;
+    const { bus, channel } = this.#options;
     if (task.from < 0) return false;
-    bus.send(task.from, type, task.id, data, kind | task.flags);
+    const reference = channel.memory.put(data);
+    if (reference === null) bus.send(task.from, type, task.id, data, kind | task.flags);
+    else bus.send(task.from, type | IN_MEMORY, task.id, reference, kind | task.flags);
     if (this.#unsent === null && bus.waitingBytes(task.from) > 0) {
       this.#unsent = this.#watchUnsent();
     }

@@ -17,12 +17,12 @@ export const NOBODY: Waiter = {
   failed: () => undefined,
 };
 
-/** Has its result; what happens to the task after that is still worth a word. */
+/** Has its result; that the handler has failed after that is still worth a word. */
 export const ANSWERED: Waiter = {
   result: () => false,
   ended: () => undefined,
   failed: (_taskId, error) => {
-    warnOf(error);
+    if (error.code === 'ERR_TASK_FAILED') warnOf(error);
   },
 };
 

@@ -42,6 +42,32 @@ function twoProcesses(maxConnection: number): [SessionTable, SessionTable] {
   return [one, other];
 }
 
+const CHANGES = ['add', 'sub', 'store', 'exchange', 'compareExchange'] as const;
+
+/** Lets `act` end before its first change of shared memory, then before its second, …  @returns how many */
+function dyingAtEachStep(make: () => { act: () => unknown; then: () => void }): number {
+  for (let step = 0; ; step++) {
+    const { act, then } = make();
+    let left = step;
+    const stubs = CHANGES.map((name) => {
+      const stub = sinon.stub(Atomics, name);
+      return stub.callsFake((...args: unknown[]) => {
+        if (left-- === 0) throw new Error('killed');
+        return (stub.wrappedMethod as (...args: unknown[]) => unknown)(...args) as never;
+      });
+    });
+    let died = false;
+    try {
+      act();
+    } catch {
+      died = true;
+    }
+    for (const stub of stubs) stub.restore();
+    then();
+    if (!died) return step;
+  }
+}
+
 describe('SessionTable', () => {
   afterEach(() => {
     sinon.restore();
@@ -250,7 +276,7 @@ describe('SessionTable', () => {
     });
 
     it('closes all that a process has left behind', () => {
-      const table = new SessionTable(10);
+      const table = new SessionTable(10, 0, 2);
       const ids = [0, 1, 0, 1, 0].map((reactor) => open(table, { reactor }).id);
       found(table, ids[2] ?? 0).beginClose();
       table.close(ids[4] ?? 0);
@@ -259,6 +285,25 @@ describe('SessionTable', () => {
       expect([...table.ids()]).to.deep.equal([ids[1], ids[3]]);
       expect(table.count).to.equal(2);
     });
+
+    for (const what of ['open', 'close'] as const) {
+      it(`has no slot and no count left of a process that is killed at any step of ${what}()`, () => {
+        const steps = dyingAtEachStep(() => {
+          const table = new SessionTable(3, 0, 2);
+          const session = open(table);
+          return {
+            act: () => (what === 'open' ? open(table) : table.close(session.id)),
+            then: () => {
+              table.closeAllOf(0);
+              expect(table.count).to.equal(0);
+              const again = [open(table), open(table), open(table)];
+              expect(new Set([...table.ids()])).to.deep.equal(new Set(again.map(({ id }) => id)));
+            },
+          };
+        });
+        expect(steps).to.be.greaterThan(1);
+      });
+    }
   });
 
   describe('after 2^31 ids', () => {

@@ -4,6 +4,7 @@ import { STAGE_READY, WorkerTable } from '../../../../lib/pool/worker-table';
 import { Addresses } from '../../../../lib/server/bus/addresses';
 import {
   FINISH,
+  IN_MEMORY,
   TASK,
   TASK_DONE,
   TASK_ERROR,
@@ -66,7 +67,7 @@ export class Rig {
   take(slot: number): Message {
     const message = this.network.mailbox(slot).shift();
     if (message === undefined) throw new Error(`nothing in the mailbox of ${slot}`);
-    if (message.type === TASK) this.table.countTaken(slot, 1);
+    if ((message.type & ~IN_MEMORY) === TASK) this.table.countTaken(slot, 1);
     return message;
   }
 

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import sinon from 'sinon';
 import { STAGE_DRAINING } from '../../../../lib/pool/worker-table';
+import { FINISH, IN_MEMORY, TASK, TASK_DONE } from '../../../../lib/server/bus/message';
 import { TASKING, TASKS } from '../../../../lib/server/state';
 import { errorOf, FIRST, Rig, SECOND } from './rig';
 
@@ -138,6 +139,48 @@ describe('TaskClient', () => {
       expect(error).to.have.property('code', 'ERR_TASK_QUEUE_FULL');
       expect(rig.client.unsettled).to.equal(1);
       expect(rig.table.queued(FIRST)).to.equal(1);
+    });
+
+    it('puts large data into memory, until the task is settled', () => {
+      const data = Buffer.alloc(100_000, 'large');
+      rig.client.task(data, 0);
+      const task = rig.take(FIRST);
+      expect(task.type).to.equal(TASK | IN_MEMORY);
+      const { memory } = rig.channel;
+      expect(memory.used).to.equal(2);
+      expect(memory.take(task.data)?.equals(data)).to.equal(true);
+      rig.client.task(data, 0);
+      const killed = rig.take(FIRST);
+      rig.done(killed);
+      rig.turn();
+      expect(memory.used).to.equal(0);
+    });
+
+    it('takes large results out of memory', () => {
+      const id = rig.client.task('x', 0);
+      const task = rig.take(FIRST);
+      const data = Buffer.alloc(100_000, 'large');
+      const { memory } = rig.channel;
+      for (const type of [FINISH, TASK_DONE]) {
+        const reference = memory.put(data) as Buffer;
+        rig.answer(type | IN_MEMORY, task, { kind: 0, data: reference });
+      }
+      rig.turn();
+      expect(rig.finished).to.deep.equal([
+        [id, data],
+        [id, data],
+      ]);
+      expect([memory.used, rig.client.unsettled]).to.deep.equal([0, 0]);
+    });
+
+    it('is lost when its result is gone from memory', async () => {
+      const result = rig.client.taskAsync('x', { dst: 0 });
+      const task = rig.take(FIRST);
+      const reference = rig.channel.memory.put(Buffer.alloc(100_000)) as Buffer;
+      rig.channel.memory.free(reference);
+      rig.answer(TASK_DONE | IN_MEMORY, task, { kind: 0, data: reference });
+      rig.turn();
+      expect(await rejectionOf(result)).to.have.property('code', 'ERR_WORKER_DIED');
     });
 
     it('may be larger than that alone', () => {

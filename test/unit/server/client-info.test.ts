@@ -1,0 +1,57 @@
+import { expect } from 'chai';
+import { clientInfo } from '../../../lib/server/client-info';
+import type { ServerContext } from '../../../lib/server/context';
+import type { Session } from '../../../lib/server/session';
+import { SessionTable } from '../../../lib/server/session-table';
+import type { ServerMode } from '../../../lib/server/settings';
+
+describe('clientInfo', () => {
+  let sessions: SessionTable;
+  let session: Session;
+
+  const info = (fd: number, mode: ServerMode = 'process') =>
+    clientInfo(
+      { sessions, mode, ports: [{ port: 9501 }, { port: 9502 }] } as unknown as ServerContext,
+      fd,
+    );
+
+  beforeEach(() => {
+    sessions = new SessionTable(4, 0, 13);
+    const from = { remoteAddress: '10.0.0.1', remotePort: 40_000 };
+    session = sessions.open({ worker: 3, reactor: 0, port: 1, ...from }) as Session;
+  });
+
+  it('tells all that is known of an open connection', () => {
+    session.bind(77);
+    session.sendQueuedBytes = 5;
+    session.lastReceivedAt = 1_800_000_000_001;
+    session.lastSentAt = 1_800_000_000_002;
+    expect(info(session.id)).to.deep.equal({
+      serverPort: 9502,
+      remoteAddress: '10.0.0.1',
+      remotePort: 40_000,
+      reactorId: 0,
+      workerId: 3,
+      connectedAt: session.connectedAt,
+      lastReceivedAt: 1_800_000_000_001,
+      lastSentAt: 1_800_000_000_002,
+      sendQueuedBytes: 5,
+      uid: 77,
+    });
+  });
+
+  it('in base mode the reactor is the worker that holds it', () => {
+    expect(info(session.id, 'base')).to.include({ reactorId: 3, workerId: 3 });
+  });
+
+  it('tells of one that is closing', () => {
+    session.beginClose();
+    expect(info(session.id)).to.include({ remotePort: 40_000, uid: null });
+  });
+
+  it('is null of one that is closed, and of one that never was', () => {
+    sessions.close(session.id);
+    expect(info(session.id)).to.equal(null);
+    expect([info(0), info(-1), info(99), info(0.5)]).to.deep.equal([null, null, null, null]);
+  });
+});
