@@ -34,7 +34,7 @@ void Open(const Args& args) {
   const mqd_t queue = mq_open(*name, O_RDWR | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR, attributes);
   if (queue < 0) return ThrowErrno(isolate, errno, "mq_open");
   if (!IsPrivate(queue)) {
-    mq_close(queue);
+    close(queue);
     return ThrowErrno(isolate, EACCES, "mq_open");
   }
   Return(args, queue);

@@ -69,6 +69,7 @@ class UnixSocketChannel implements PoolChannel {
         line.close();
       },
     );
+    rehearse(this.#line(0));
   }
 
   transport({ id, row, tellMaster }: TransportContext): WorkerTransport {
@@ -103,6 +104,26 @@ class UnixSocketChannel implements PoolChannel {
   #line(workerId: number): WorkerLine {
     return this.#lines[workerId] as WorkerLine;
   }
+}
+
+/**
+ * Receives once as a worker does, in the master: V8 compiles a function at its first call, and every worker
+ * would compile these anew before its first message.
+ */
+function rehearse(line: WorkerLine): void {
+  const nothing = (): void => undefined;
+  const inbox = new LineInbox(line, 1, () => true);
+  const messages = new PulledMessages(inbox);
+  messages.start({
+    hasRoom: () => true,
+    taking: nothing,
+    notTaken: nothing,
+    burst: nothing,
+    handle: nothing,
+  });
+  line.ring.put(Buffer.from([0]));
+  while (inbox.receive() !== null);
+  void messages.stop();
 }
 
 /** No other process that lives has it. */

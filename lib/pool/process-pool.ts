@@ -257,7 +257,7 @@ export class ProcessPool {
 
   /**
    * IPC_UNIXSOCK: sends a message to a worker, from the master or any worker. Once it returns true the
-   * kernel has the message, and no death of the sender can lose it.
+   * message is in the kernel or in memory that the pool shares: no death of the sender can lose it.
    *
    * @param data - 1 byte to `maxPackageSize`
    * @returns false when the receiver's pipe is full: at once in the master, whose loop must stay free, and

@@ -1,5 +1,7 @@
 /** dispatchFunc, and what happens to requests of clients that have gone. */
 import { expect } from 'chai';
+import type { DispatchFunc } from '../../lib/server/dispatch';
+import type { Server } from '../../lib/server/server';
 import { assertNothingLeaks } from '../support/leaks';
 import { echo, endServersAfterEach, startServer } from '../support/server';
 import type { RunningServer, ServerPlan } from '../support/server';
@@ -8,7 +10,7 @@ import type { TcpClient } from '../support/tcp-client';
 const EVENTS = { connect: null, receive: echo, close: null } satisfies ServerPlan['on'];
 
 /** The first letter decides: a worker, d discard, c close, f fall back, others are mistakes. */
-const dispatchFunc: NonNullable<ServerPlan['settings']>['dispatchFunc'] = (_, fd, type, data) => {
+const dispatchFunc: DispatchFunc<Server> = (_, fd, type, data) => {
   note('dispatch', fd, type, data);
   const letter = String(data ?? 'f').charAt(0);
   const choices: Record<string, number> = { d: -1, c: -2, f: -3, n: -4, h: 1.5, x: 2 };

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import type { ServerMode } from '../../lib/server/settings';
 import { assertNothingLeaks } from '../support/leaks';
 import { echo, endServersAfterEach, MODES, startServer } from '../support/server';
 import type { RunningServer, ServerPlan } from '../support/server';
@@ -12,7 +13,7 @@ const pipeMessage: NonNullable<ServerPlan['on']>['pipeMessage'] = (_, source, da
 };
 
 /** Workers 0 and 1, task worker 2, user process 3. */
-const planOf = (mode: ServerPlan['mode'], more: ServerPlan = {}): ServerPlan => ({
+const planOf = (mode: ServerMode, more: ServerPlan = {}): ServerPlan => ({
   mode,
   settings: { taskWorkerNum: 1 },
   on: { receive: echo, task: () => null, pipeMessage },

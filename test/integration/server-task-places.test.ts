@@ -8,6 +8,7 @@ const on = {
   task: (_server, _id, source, data) => {
     if (data === 'source') return [source];
     if (data === 'sleep') return new Promise((resolve) => setTimeout(resolve, 300, data));
+    if (data === 'long') return new Promise((resolve) => setTimeout(resolve, 3000, data));
     if (data === 'null') return null;
     return data;
   },
@@ -127,7 +128,7 @@ for (const mode of MODES) {
       const server = await startServer(plan());
       const worker = await server.worker(0);
       const codes = await server.run(worker, async (serv) => {
-        const results: Promise<unknown>[] = [serv.taskAsync('sleep')];
+        const results: Promise<unknown>[] = [serv.taskAsync('long')];
         let code = '';
         while (code === '' && results.length < 50) {
           const result = serv.taskAsync(Buffer.alloc(8 * 1024 * 1024));

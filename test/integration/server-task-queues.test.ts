@@ -210,7 +210,7 @@ describe('task socket: taskIpcMode 4', () => {
     expect(waited).to.equal('own');
     expect(tasks(server)).to.deep.equal(['own']);
     await eventually(() => {
-      expect(server.stderr.match(/bad task packet/g)?.length).to.equal(6);
+      expect(server.stderr.match(/bad task packet/g)?.length).to.equal(5);
     });
     server.signal('SIGTERM');
     await server.endsWell(/bad task packet/);

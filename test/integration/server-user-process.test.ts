@@ -26,7 +26,7 @@ for (const mode of MODES) {
         mode,
         settings: { workerNum: 1 },
         on: { receive: echo },
-        users: [{ run }],
+        users: [run === undefined ? {} : { run }],
         ...more,
       });
 
@@ -216,7 +216,8 @@ for (const mode of MODES) {
         );
         await server.noted('deaf');
         const pid = await server.user();
-        await server.stop();
+        server.signal('SIGTERM');
+        await server.endsWell();
         const errors = server.notes('workerError').map(({ args }) => args.slice(0, 4));
         expect(errors).to.deep.equal([[1, pid, 0, 9]]);
       });

@@ -327,10 +327,12 @@ export class RunningServer {
     process.kill(this.masterPid, signal);
   }
 
-  /** Ends it by SIGTERM: in good order, with nothing said and nothing left. */
+  /** Ends it by SIGTERM: in good order, with nobody killed, nothing said and nothing left. */
   async stop(): Promise<void> {
+    const before = this.notes('workerError').length;
     this.signal('SIGTERM');
     await this.endsWell();
+    expect(this.log('workerError').slice(before), 'killed at the end').to.deep.equal([]);
   }
 
   /** It ends by itself, in good order. */

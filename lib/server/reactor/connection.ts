@@ -90,14 +90,11 @@ export class Connection {
     this.#queuedBytes += data.length;
   }
 
-  /** What waits is copied: whoever pushed it may use its buffer again. */
-  own(): void {
-    const last = this.#queue.length - 1;
-    if (last >= 0) this.#queue[last] = Buffer.from(this.#queue[last] as Buffer);
-  }
-
-  /** @returns bytes sent; -1: the peer is gone and what was queued was dropped */
-  flush(): number {
+  /**
+   * @param borrowed - what was pushed last and still waits is copied: its owner may use its buffer again
+   * @returns bytes sent; -1: the peer is gone and what was queued was dropped
+   */
+  flush(borrowed = false): number {
     let total = 0;
     try {
       while (this.#queuedBytes > 0) {
@@ -115,6 +112,8 @@ export class Connection {
       this.drop();
       return -1;
     }
+    const last = this.#queue.length - 1;
+    if (borrowed && last >= 0) this.#queue[last] = Buffer.from(this.#queue[last] as Buffer);
     return total;
   }
 

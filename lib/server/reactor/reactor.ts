@@ -151,8 +151,7 @@ export class Reactor {
       this.#flushes.add(connection);
     } else {
       connection.push(data);
-      this.#flushOne(connection);
-      connection.own();
+      this.#flushOne(connection, true);
     }
     return true;
   }
@@ -316,16 +315,17 @@ export class Reactor {
     this.#flushes.uncork();
   }
 
-  #flushOne(connection: Connection): void {
+  /** @param borrowed - as for the connection's flush() */
+  #flushOne(connection: Connection, borrowed = false): void {
     if (connection.state === 'closed') return;
     if (connection.queuedBytes > 0) {
-      const sent = connection.flush();
+      const sent = connection.flush(borrowed);
       if (sent < 0) {
         this.#peerEnded(connection, true);
         return;
       }
       this.sentBytes += sent;
-      connection.session.lastSentAt = this.#now;
+      connection.session.lastSentAt = Date.now();
     }
     connection.session.sendQueuedBytes = Math.min(connection.queuedBytes, 0x7fffffff);
     if (connection.state === 'ending' && connection.queuedBytes === 0) {

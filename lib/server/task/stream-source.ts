@@ -38,8 +38,7 @@ export class StreamSource implements TaskSource {
       onRequest: (body) => this.#run(body),
       onError: leaveUnhandled,
       onDropped: (error) => {
-        // Who has its answer does not wait for the byte.
-        if (!isSystemError(error) || error.syscall !== 'write') warn(error.message);
+        if (!hasGivenUp(error)) warn(error.message);
       },
       onAcceptError: (error) => {
         process.emitWarning(`tasks cannot be accepted for the moment: ${error.message}`, {
@@ -99,6 +98,11 @@ export class StreamSource implements TaskSource {
       return null;
     }
   }
+}
+
+/** Who has its answer does not wait for the byte, and a taskwait() whose time is over not even for that. */
+function hasGivenUp(error: Error): boolean {
+  return isSystemError(error) && (error.syscall === 'write' || error.code === 'EPROTO');
 }
 
 function warn(message: string): void {

@@ -1,5 +1,6 @@
 /** Gives tasks to the channel: which worker, which id, and who waits. */
 import { PreforkError } from '../../errors';
+import { generation } from '../../ipc/generation';
 import type { Payload } from '../../ipc/payload';
 import { STAGE_READY, type WorkerTable } from '../../pool/worker-table';
 import { checkInteger } from '../../validate';
@@ -30,6 +31,7 @@ export interface SubmitterOptions {
 export class Submitter {
   readonly #options: SubmitterOptions;
   readonly #workers: Workers;
+  readonly #generation = generation();
 
   constructor(options: SubmitterOptions) {
     this.#options = options;
@@ -83,6 +85,12 @@ export class Submitter {
   /** The slot of a task worker, or ANY_WORKER. */
   #choose(dst: number): number {
     const { addresses, channel, onAllBusy } = this.#options;
+    if (this.#generation !== generation()) {
+      throw new PreforkError(
+        'ERR_TASK_WORKER_ONLY',
+        'this process was forked by a process of the server: results of tasks would go to that one',
+      );
+    }
     const { workerNum, taskWorkerNum } = addresses;
     if (taskWorkerNum === 0) {
       throw new PreforkError(

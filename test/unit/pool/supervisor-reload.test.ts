@@ -192,6 +192,24 @@ describe('Supervisor', () => {
       expect(group.pids).to.deep.equal([101]);
     });
 
+    for (const [own, general] of [
+      [true, false],
+      [false, true],
+    ] as const) {
+      it(`a group that is${own ? '' : ' not'} start-first is so, whatever the others are`, async () => {
+        const special = Object.assign(new FakeGroup(1, 'special', 200), { startFirst: own });
+        scene.make([new FakeGroup(1, 'usual', 100), special], { startFirst: general });
+        scene.supervisor.start();
+        await scene.ready(100, 200);
+        for (const group of scene.groups) group.takeDiary();
+        for (const { name } of scene.groups) void scene.supervisor.reload(name);
+        await settle();
+        const [first, last] = own ? [1, 0] : [0, 1];
+        expect(scene.groups[first]?.diary[0]).to.match(/^start 0 as/);
+        expect(scene.groups[last]?.diary[0]).to.match(/^SIGTERM to/);
+      });
+    }
+
     it('start-first: successors that die young leave the old one alone', async () => {
       const group = scene.begin(1, { startFirst: true });
       await scene.ready(100);

@@ -244,6 +244,97 @@ describe('Supervisor', () => {
     });
   });
 
+  describe('replace', () => {
+    it('starts a successor at once, and ends the old one in good order', async () => {
+      const group = scene.begin(2);
+      await scene.ready(100, 101);
+      scene.supervisor.replace(100);
+      await settle();
+      expect(group.takeDiary()).to.deep.equal(['SIGTERM to 100', 'start 0 as 102']);
+      await scene.end(100);
+      expect(group.takeDiary()).to.deep.equal(['100 of 0 ended as told (0, 0)']);
+      expect(group.pids, 'one successor').to.deep.equal([101, 102]);
+    });
+
+    it('kills an old one that does not end in time', async () => {
+      const group = scene.begin(1);
+      scene.supervisor.replace(100);
+      await scene.pass(MAX_WAIT);
+      expect(group.takeDiary()).to.include('SIGKILL to 100');
+      expect(group.pids).to.deep.equal([101]);
+    });
+
+    it('counts no failure, however often and early it comes', async () => {
+      const group = scene.begin(1);
+      for (let pid = 100; pid < 105; pid++) {
+        scene.supervisor.replace(pid);
+        await settle();
+        await scene.end(pid);
+      }
+      expect(group.pids).to.deep.equal([105]);
+      expect(scene.supervisor.failures('worker', 0)).to.equal(0);
+    });
+
+    it('of one that was told to end already only starts the successor', async () => {
+      const group = scene.begin(1);
+      await scene.ready(100);
+      scene.supervisor.terminate(100);
+      await settle();
+      expect(group.takeDiary()).to.deep.equal(['SIGTERM to 100']);
+      scene.supervisor.replace(100);
+      await settle();
+      expect(group.takeDiary()).to.deep.equal(['start 0 as 101']);
+      await scene.pass(MAX_WAIT);
+      expect(group.takeDiary(), 'its time goes on').to.include('SIGKILL to 100');
+    });
+
+    it('of a pid it does not know, or that was replaced already, is nothing', async () => {
+      const group = scene.begin(1);
+      scene.supervisor.replace(4711);
+      scene.supervisor.replace(100);
+      await settle();
+      scene.supervisor.replace(100);
+      await settle();
+      expect(group.takeDiary()).to.deep.equal(['SIGTERM to 100', 'start 0 as 101']);
+    });
+
+    it('during a stop ends it, and nobody comes after it', async () => {
+      const group = scene.begin(1);
+      const stopped = scene.supervisor.stop();
+      await settle();
+      scene.supervisor.replace(100);
+      await scene.end(100);
+      await stopped;
+      expect(group.pids).to.deep.equal([]);
+    });
+
+    it('a stop waits for the old one as well', async () => {
+      scene.begin(1);
+      scene.supervisor.replace(100);
+      await settle();
+      const stopped = sinon.fake();
+      void scene.supervisor.stop().then(stopped);
+      await settle();
+      await scene.end(101);
+      expect(stopped.called).to.equal(false);
+      await scene.end(100);
+      expect(stopped.called).to.equal(true);
+    });
+  });
+
+  describe('terminate', () => {
+    it('ends one in good order; its successor comes when it is gone', async () => {
+      const group = scene.begin(2);
+      await scene.ready(100, 101);
+      scene.supervisor.terminate(101);
+      scene.supervisor.terminate(101);
+      await settle();
+      expect(group.takeDiary()).to.deep.equal(['SIGTERM to 101']);
+      await scene.end(101);
+      expect(group.takeDiary()).to.deep.equal(['101 of 1 ended as told (0, 0)', 'start 1 as 102']);
+    });
+  });
+
   it('SIGTERM and SIGKILL are the only signals it sends', async () => {
     scene.begin(1);
     void scene.supervisor.stop();

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import {
+  ROWS_PER_SLOT,
   STAGE_DETACHED,
   STAGE_DRAINING,
   STAGE_NAMES,
@@ -20,6 +21,7 @@ const FIELDS = [
   'busyTime',
   'taken',
   'handled',
+  'unsent',
 ] as const;
 
 const claim = (table: WorkerTable, slot: number): WorkerRow => {
@@ -85,6 +87,20 @@ describe('WorkerTable', () => {
     row.clear();
     expect(FIELDS.map((field) => row[field])).to.deep.equal(FIELDS.map(() => 0));
     expect(row.stage).to.equal(STAGE_NONE);
+  });
+
+  it('clears all rows when those that they were of have died: every slot can be started anew', () => {
+    for (const slot of [0, 1, 2]) {
+      for (let i = 0; i < ROWS_PER_SLOT; i++) claim(table, slot).stage = STAGE_READY;
+    }
+    table.countRestart(1);
+    table.countSent(2, 1);
+    const row = table.current(1) as WorkerRow;
+    row.pid = row.handled = 7;
+    table.clearRows();
+    expect(row).to.include({ pid: 0, stage: STAGE_NONE, handled: 0 });
+    for (const slot of [0, 1, 2]) expect(table.claimRow(slot)).to.not.equal(null);
+    expect([table.restarts(1), table.queued(2)], 'those of the slots stay').to.deep.equal([1, 1]);
   });
 
   it('counts restarts for each slot', () => {

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
-import { clientInfo } from '../../../lib/server/client-info';
+import sinon from 'sinon';
+import { clientInfo, idleSessions } from '../../../lib/server/client-info';
 import type { ServerContext } from '../../../lib/server/context';
 import type { Session } from '../../../lib/server/session';
 import { SessionTable } from '../../../lib/server/session-table';
@@ -53,5 +54,59 @@ describe('clientInfo', () => {
     sessions.close(session.id);
     expect(info(session.id)).to.equal(null);
     expect([info(0), info(-1), info(99), info(0.5)]).to.deep.equal([null, null, null, null]);
+  });
+});
+
+describe('idleSessions', () => {
+  const NOW = 1_800_000_000_000;
+  const IDLE = 1000;
+  let clock: sinon.SinonFakeTimers;
+  let sessions: SessionTable;
+
+  /** Port 0 has a heartbeat of 1 s, port 1 of 10 s, port 2 none. */
+  const idle = (): number[] =>
+    idleSessions({
+      sessions,
+      ports: [IDLE, 10 * IDLE, 0].map((heartbeatIdleTime) => ({ setting: { heartbeatIdleTime } })),
+    } as unknown as ServerContext);
+  const open = (port = 0): Session => {
+    const from = { remoteAddress: '', remotePort: 0 };
+    return sessions.open({ worker: 0, reactor: 0, port, ...from }) as Session;
+  };
+
+  beforeEach(() => {
+    clock = sinon.useFakeTimers({ now: NOW, toFake: ['Date'] });
+    sessions = new SessionTable(10);
+  });
+  afterEach(() => {
+    sinon.restore();
+  });
+
+  it('are those that were silent for longer than the idle time of their port', () => {
+    const ids = [open(0).id, open(1).id, open(2).id];
+    clock.tick(IDLE);
+    expect(idle()).to.deep.equal([]);
+    clock.tick(1);
+    expect(idle()).to.deep.equal([ids[0]]);
+    clock.tick(10 * IDLE);
+    expect(idle()).to.deep.equal([ids[0], ids[1]]);
+  });
+
+  it('counts from the last data', () => {
+    const session = open();
+    clock.tick(IDLE);
+    session.lastReceivedAt = Date.now();
+    clock.tick(IDLE);
+    expect(idle()).to.deep.equal([]);
+    clock.tick(1);
+    expect(idle()).to.deep.equal([session.id]);
+  });
+
+  it('are none that are protected, closing or closed', () => {
+    open().isProtected = true;
+    open().beginClose();
+    sessions.close(open().id);
+    clock.tick(100 * IDLE);
+    expect(idle()).to.deep.equal([]);
   });
 });

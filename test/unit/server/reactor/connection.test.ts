@@ -88,6 +88,24 @@ describe('Connection', () => {
       expect(client.received).to.equal('abcdefghijkl');
     });
 
+    it('copies what was borrowed and still waits', () => {
+      client.room = 6;
+      push('abc');
+      const data = Buffer.alloc(64 * KIB, 'x');
+      connection.push(data);
+      connection.flush(true);
+      data.fill('!');
+      client.room = Infinity;
+      connection.flush();
+      expect(client.received).to.equal(`abc${'x'.repeat(64 * KIB)}`);
+    });
+
+    it('copies nothing that has left', () => {
+      push('abc');
+      expect(connection.flush(true)).to.equal(3);
+      expect(connection.queuedBytes).to.equal(0);
+    });
+
     it('forgets what is queued for a peer that is gone, and says so', () => {
       push('abc');
       client.vanish();
@@ -100,23 +118,6 @@ describe('Connection', () => {
       (binding.send as sinon.SinonStub).throws(new TypeError('ours'));
       expect(() => connection.flush()).to.throw(TypeError, 'ours');
     });
-  });
-
-  it('own() copies what was pushed last and still waits', () => {
-    client.room = 3;
-    const data = Buffer.from('abcdef');
-    connection.push(data);
-    connection.flush();
-    connection.own();
-    data.fill('!');
-    client.room = Infinity;
-    connection.flush();
-    expect(client.received).to.equal('abcdef');
-  });
-
-  it('own() of nothing is nothing', () => {
-    connection.own();
-    expect(connection.queuedBytes).to.equal(0);
   });
 
   it('drop() forgets what was not sent', () => {
