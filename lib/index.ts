@@ -48,4 +48,5 @@ export type { PortOptions, PortSettings } from './server/port-settings';
 export type { ServerMode, ServerOptions, TaskIpcMode } from './server/settings';
 export type { ServerStats, ServerWorkerKind, ServerWorkerStats } from './server/stats';
 export type { TaskAsyncOptions } from './server/task/task-client';
+export type { PackTaskOptions } from './server/task/task-pack';
 export type { DispatchFunc, DispatchMode, DispatchType } from './server/dispatch';

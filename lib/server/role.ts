@@ -11,7 +11,7 @@ export interface Role {
   /** Null in a task worker. */
   readonly tasks: TaskClient | null;
   /** In a task worker: a result of the task that runs. */
-  finish?(data: unknown): void;
+  finish?(data: unknown): boolean;
   /** Where workers are replaced, or it is known how to ask for it. */
   reload?(onlyTasks: boolean): Promise<ReloadReport | null>;
   /** Ends this process in good order. */

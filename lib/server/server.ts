@@ -14,7 +14,7 @@ import { generation } from '../ipc/generation';
 import { encodePayload } from '../ipc/payload';
 import type { ReloadReport } from '../pool/supervisor';
 import { Process } from '../process/process';
-import { checkData, checkInteger, invalidType } from '../validate';
+import { checkData, checkFunction, checkInteger, invalidType } from '../validate';
 import { PIPE_MESSAGE } from './bus/message';
 import type { ServerContext, UserProgram } from './context';
 import { ControlClient } from './control';
@@ -33,6 +33,7 @@ import {
 import { serverStats, type ServerStats } from './stats';
 import { shareUserPipe } from './user-process';
 import type { TaskAsyncOptions } from './task/task-client';
+import { packTask, unpackTask } from './task/task-pack';
 
 const MODES: readonly ServerMode[] = ['base', 'process'];
 const MAX_LIST = 100;
@@ -44,6 +45,9 @@ export type TaskCallback = (server: Server, taskId: number, data: unknown) => un
 let runningGeneration = -1;
 
 export class Server {
+  /** For other programs that put tasks into a queue: a task as bytes, and back.  Swoole\Server\Task::pack. */
+  static readonly packTask = packTask;
+  static readonly unpackTask = unpackTask;
   readonly mode: ServerMode;
   /** All ports: the one of the constructor, then those of listen(). */
   readonly ports: ServerPort[] = [];
@@ -345,8 +349,7 @@ export class Server {
 
   /** What is known of a connection; null when it does not exist. */
   getClientInfo(fd: number): ClientInfo | null {
-    const context = this.#runningContext();
-    return clientInfo(context, fd);
+    return clientInfo(this.#runningContext(), fd);
   }
 
   /**
@@ -385,6 +388,7 @@ export class Server {
    * @throws PreforkError ERR_TASK_IN_TASK_WORKER, ERR_OUT_OF_RANGE, ERR_TASK_QUEUE_FULL, ERR_SERVER_NOT_RUNNING
    */
   task(data: unknown, dstWorkerId = -1, callback?: TaskCallback | null): number {
+    if (callback !== undefined && callback !== null) checkFunction('callback', callback);
     const own =
       callback === null || callback === undefined
         ? undefined
@@ -425,6 +429,7 @@ export class Server {
   /**
    * In a task worker: a result of the task that runs. May be called again for further results.
    *
+   * @returns false when nobody waits for it: the task came from another program
    * @throws PreforkError ERR_TASK_NOT_RUNNING outside a task
    */
   finish(data: unknown): boolean {
@@ -432,8 +437,7 @@ export class Server {
     if (role.finish === undefined) {
       throw new PreforkError('ERR_TASK_NOT_RUNNING', 'finish() is called in a task worker');
     }
-    role.finish(data);
-    return true;
+    return role.finish(data);
   }
 
   /**

@@ -43,8 +43,8 @@ export class TaskRole implements Role {
     this.#worker.start();
   }
 
-  finish(data: unknown): void {
-    this.#worker.finish(data);
+  finish(data: unknown): boolean {
+    return this.#worker.finish(data);
   }
 
   stop(): void {

@@ -101,7 +101,9 @@ for (const mode of MODES) {
         expect(sums.twice).to.equal(0);
         // A kill costs what the worker has in hand, and at times an answer that has not left.
         expect(sums.lost).to.be.at.most(KILLS * 3);
-        await server.stop();
+        // The last of the killed may be told only now.
+        server.signal('SIGTERM');
+        await server.endsWell();
       });
     }
   });

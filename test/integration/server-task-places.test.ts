@@ -30,6 +30,7 @@ for (const mode of MODES) {
 
     it('serve master and manager, who may not block (task_in_master, task_in_manager)', async () => {
       const server = await startServer(plan());
+      for (let id = 0; id <= 1; id++) await server.worker(id);
       for (const pid of [server.masterPid, await server.manager()]) {
         const result = await server.run(pid, (serv) => serv.taskAsync('source'));
         expect(result).to.deep.equal([-1]);

@@ -1,4 +1,7 @@
-/** taskIpcMode 1: a task is one packet to the mailbox of its worker. What that has not taken is its successor's. */
+/**
+ * taskIpcMode 1: a task is one packet to the mailbox of its worker. What that has not taken is its successor's.
+ * Large data go through memory that is shared (payload-memory.ts), and very large ones with a memfd.
+ */
 import { generation } from '../../ipc/generation';
 import type { Addresses } from '../bus/addresses';
 import type { Bus } from '../bus/bus';

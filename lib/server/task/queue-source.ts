@@ -4,7 +4,7 @@ import type { Addresses } from '../bus/addresses';
 import { TASK_MARK } from '../bus/message';
 import type { TaskIntake, TaskSource } from './task-channel';
 import type { TaskFiles } from './task-files';
-import { decodeTaskPacket, NO_SENDER } from './task-packet';
+import { decodeTaskPacket, NO_SENDER, senderOf } from './task-packet';
 
 /** Tasks handled in one turn of the loop before others have theirs. */
 const TASKS_PER_TURN = 64;
@@ -76,11 +76,12 @@ export class QueueSource implements TaskSource {
   #read(bytes: Buffer) {
     const { files, server, addresses } = this.#options;
     try {
-      const { type, kind, id, from, payload, file, server: sentBy } = decodeTaskPacket(bytes);
-      const isOurs = sentBy === server && from !== NO_SENDER && addresses.exists(from);
-      if (type === TASK_MARK && !isOurs) return null;
+      const packet = decodeTaskPacket(bytes);
+      const { type, kind, id, payload, file } = packet;
+      const from = senderOf(packet, server, addresses);
+      if (type === TASK_MARK && from === NO_SENDER) return null;
       const data = file === null ? payload : files.take(file);
-      return { type, kind, id, from: isOurs ? from : NO_SENDER, data };
+      return { type, kind, id, from, data };
     } catch (error) {
       process.emitWarning(`bad task packet: ${(error as Error).message}`, {
         type: 'PreforkWarning',

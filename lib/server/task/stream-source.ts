@@ -7,7 +7,7 @@ import { StreamRequests, type Reply } from '../../pool/transport/stream-socket';
 import type { Addresses } from '../bus/addresses';
 import { TASK } from '../bus/message';
 import type { TaskIntake, TaskSource } from './task-channel';
-import { badPacket, decodeTaskPacket, NO_SENDER } from './task-packet';
+import { badPacket, decodeTaskPacket, senderOf } from './task-packet';
 
 const MAX_FRAME_BYTES = 0x7fffffff;
 const POLLIN = 1;
@@ -89,10 +89,10 @@ export class StreamSource implements TaskSource {
   #read(body: Buffer) {
     const { server, addresses } = this.#options;
     try {
-      const { type, kind, from, id, server: sentBy, payload, file } = decodeTaskPacket(body);
+      const packet = decodeTaskPacket(body);
+      const { type, kind, id, payload, file } = packet;
       if (type !== TASK || file !== null) throw badPacket('a task with its payload is wanted here');
-      const isOurs = sentBy === server && from !== NO_SENDER && addresses.exists(from);
-      return { kind, id, from: isOurs ? from : NO_SENDER, data: payload };
+      return { kind, id, from: senderOf(packet, server, addresses), data: payload };
     } catch (error) {
       warn((error as Error).message);
       return null;

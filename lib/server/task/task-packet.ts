@@ -14,6 +14,7 @@
  *   server   drawn by each server: answers to a sender of another run would reach somebody else
  */
 import { PreforkError } from '../../errors';
+import type { Addresses } from '../bus/addresses';
 import { TASK, TASK_MARK } from '../bus/message';
 import { FOR_EVENT, KIND_MASK } from './task-message';
 
@@ -69,6 +70,12 @@ export function decodeTaskPacket(
   const file = (first & IN_FILE) === 0 ? null : decodeFile(payload);
   const [id, server] = [bytes.readUInt32LE(8), bytes.readUInt32LE(12)];
   return { type, kind, from, id, server, payload, file };
+}
+
+/** The mailbox for the answers to a packet, or NO_SENDER. */
+export function senderOf({ from, server }: TaskPacket, ours: number, addresses: Addresses): number {
+  const isOurs = server === ours && from < addresses.count && addresses.exists(from);
+  return isOurs ? from : NO_SENDER;
 }
 
 function encodeFile({ name, bytes }: PayloadFile): Buffer {

@@ -258,12 +258,13 @@ describe('Requests', () => {
     });
 
     it('calls once when the last of its requests has ended', async () => {
-      const [first, second] = [deferred(), deferred()];
+      const [first, second, third] = [deferred(), deferred(), deferred()];
       const then = sinon.fake();
-      run(() => first.promise);
-      run(() => second.promise);
+      for (const { promise } of [first, second, third]) run(() => promise);
       requests.afterSession(SESSION, then);
       second.resolve();
+      await settle();
+      third.resolve();
       await settle();
       expect(then.callCount).to.equal(0);
       first.resolve();

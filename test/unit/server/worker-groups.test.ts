@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { expect } from 'chai';
 import sinon from 'sinon';
 import {
@@ -102,6 +103,16 @@ describe('ServerGroup', () => {
       end(start(0));
       start(1);
       expect([0, 1, 2, 3].map((id) => table.restarts(id))).to.deep.equal([0, 0, 1, 0]);
+    });
+
+    it('publishes a restart, not a first start, to those who listen', () => {
+      const listener = sinon.fake();
+      subscribe('prefork.respawn', listener);
+      end(start(0));
+      start(0);
+      unsubscribe('prefork.respawn', listener);
+      const message = { workerId: FIRST_ID, kind: 'task worker', pid: 101, restarts: 1 };
+      expect(listener.args).to.deep.equal([[message, 'prefork.respawn']]);
     });
 
     it('fails when too many predecessors have not ended, and says of whom', () => {

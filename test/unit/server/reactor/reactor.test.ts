@@ -573,6 +573,16 @@ describe('Reactor', () => {
       expect(clients.isOpen(client)).to.equal(false);
     });
 
+    it('when it is to be closed: that ends at once, whatever waits', () => {
+      const { client, id } = connect();
+      client.room = 0;
+      reactor.send(id, Buffer.from('answer'));
+      client.vanish();
+      reactor.end(id, false);
+      expect(sink.diary).to.deep.equal(['close 1 by server']);
+      expect(clients.isOpen(client)).to.equal(false);
+    });
+
     it('after it had ended its side: it is told once', () => {
       const { client, id } = connect();
       client.room = 0;
