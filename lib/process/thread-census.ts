@@ -26,6 +26,9 @@ const OWN_NAMES = new Set([
   ...ADDITIONAL_NAMES,
 ]);
 
+/** Threads of the kernel for io_uring: they run no code of the process. */
+const KERNEL_PREFIX = 'iou-';
+
 const WORKER_NAMES = new Set(['WorkerThread', 'node-WorkerThre']);
 
 /** The thread of the CPU profiler: on Node 20 and 22 a child waits for it for ever. */
@@ -103,7 +106,8 @@ function threadNames(): string[] {
   for (const tid of readdirSync(TASKS)) {
     if (Number(tid) === process.pid) continue;
     try {
-      names.push(readFileSync(`${TASKS}/${tid}/comm`, 'utf8').trim());
+      const name = readFileSync(`${TASKS}/${tid}/comm`, 'utf8').trim();
+      if (!name.startsWith(KERNEL_PREFIX)) names.push(name);
     } catch {
       // The thread has ended meanwhile.
     }

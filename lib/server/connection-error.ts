@@ -12,13 +12,12 @@ export class ConnectionError extends PreforkError {
 }
 
 /**
- * Whether a callback has failed only because its own client went away or does not read: it is no error of
- * the program, and anybody could end workers that way.
+ * Whether a callback has failed only because a client went away or does not read: it is no error of the
+ * program, and anybody could end workers that way.
  */
-export function isClientsFault(error: unknown, fd: number): error is ConnectionError {
+export function isClientsFault(error: unknown): error is ConnectionError {
   return (
     error instanceof ConnectionError &&
-    error.fd === fd &&
     (error.code === 'ERR_SESSION_CLOSED' || error.code === 'ERR_OUTPUT_OVERFLOW')
   );
 }

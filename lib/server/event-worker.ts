@@ -47,6 +47,14 @@ const FLUSH_MS = 10_000;
 const UNFINISHED_PART = 0.2;
 const UNFINISHED_MS = 300;
 
+/** It may have meant to do more, for other clients. */
+function warnOfAbortedCallback(error: Error): void {
+  process.emitWarning(`a callback was cut short by another's client: ${error.message}`, {
+    type: 'PreforkWarning',
+    code: 'PREFORK_CLIENT_GONE',
+  });
+}
+
 export class EventWorker implements Role, Sink {
   readonly workerId: number;
   readonly isTaskWorker = false;
@@ -186,8 +194,9 @@ export class EventWorker implements Role, Sink {
       onLimit: () => {
         this.#makeRoom();
       },
-      onClientsFault: (session) => {
-        if (this.#context.server.exists(session)) this.connections.close(session, true);
+      onClientsFault: (error, isOwn) => {
+        if (this.#context.server.exists(error.fd)) this.connections.close(error.fd, true);
+        if (!isOwn) warnOfAbortedCallback(error);
       },
     });
   }

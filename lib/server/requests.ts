@@ -12,7 +12,7 @@
  */
 import { leaveUnhandled } from '../pool/unhandled';
 import type { WorkerRow } from '../pool/worker-table';
-import { isClientsFault } from './connection-error';
+import { isClientsFault, type ConnectionError } from './connection-error';
 import type { SlowLog } from './slow-log';
 
 /** The way of replies out of this process. */
@@ -34,8 +34,8 @@ export interface RequestsOptions {
   /** Requests after which this worker makes room for a new one; 0: no limit. */
   limit: number;
   onLimit: () => void;
-  /** A callback has failed because of its client. */
-  onClientsFault: (session: number) => void;
+  /** A callback has failed because of a client; `isOwn`: the one whose request it was. */
+  onClientsFault: (error: ConnectionError, isOwn: boolean) => void;
 }
 
 export class Requests {
@@ -108,20 +108,24 @@ export class Requests {
     try {
       return callback();
     } catch (error) {
-      if (isClientsFault(error, session)) this.#options.onClientsFault(session);
-      else process.nextTick(throwAgain, error);
+      if (!this.#isForgiven(session, error)) process.nextTick(throwAgain, error);
       return undefined;
     } finally {
       slowLog?.end();
     }
   }
 
-  /** @returns whether it was the client's fault */
+  /** @returns whether it was the fault of a client */
   #rejected(session: number, error: unknown): boolean {
-    const forgiven = isClientsFault(error, session);
-    if (forgiven) this.#options.onClientsFault(session);
-    else leaveUnhandled(error);
+    const forgiven = this.#isForgiven(session, error);
+    if (!forgiven) leaveUnhandled(error);
     return forgiven;
+  }
+
+  #isForgiven(session: number, error: unknown): boolean {
+    if (!isClientsFault(error)) return false;
+    this.#options.onClientsFault(error, error.fd === session);
+    return true;
   }
 
   async #await(session: number, result: Promise<unknown>): Promise<void> {

@@ -3,6 +3,7 @@
  * that blocks (taskwait) reads meanwhile, and what is not for it is handled later, in order.
  */
 import { binding } from '../../binding';
+import { PreforkError } from '../../errors';
 import type { Packet, PacketReader } from '../../ipc/packet-socket';
 import {
   BATCH,
@@ -138,16 +139,18 @@ export class Inbox {
     onTake?.begin();
     let messages = 0;
     let packet: Packet | null = null;
+    let wasBad = false;
     try {
       packet = this.#reader.receive();
       if (packet !== null) messages = messagesIn(packet);
     } catch (error) {
+      wasBad = error instanceof PreforkError && error.code === 'ERR_BAD_FRAME';
       process.emitWarning(error as Error);
     }
     onTake?.end(messages);
     if (packet !== null && messages > 0) this.#handle(packet);
     this.#options.onHandled?.();
-    return packet !== null;
+    return packet !== null || wasBad;
   }
 
   #handleChecked(packet: Packet): void {

@@ -103,7 +103,16 @@ export class Outbox {
   }
 
   #put(data: Buffer, meta: PacketMeta): void {
-    if (!this.#writer.send(data, meta, 0)) this.#leaving = this.#putLater(data, meta);
+    let isSent: boolean;
+    try {
+      isSent = this.#writer.send(data, meta, 0);
+    } catch (error) {
+      // One that was posted has no caller to tell, and others wait behind it.
+      if (meta.flags !== BATCH) throw error;
+      warnOfLoss(error as Error);
+      return;
+    }
+    if (!isSent) this.#leaving = this.#putLater(data, meta);
   }
 
   /** The caller may use its buffer again at once. */
@@ -112,13 +121,17 @@ export class Outbox {
     try {
       await this.#writer.sendAsync(Buffer.from(data), meta);
     } catch (error) {
-      process.emitWarning(`a message was lost: ${(error as Error).message}`, {
-        type: 'PreforkWarning',
-        code: 'PREFORK_MESSAGE_LOST',
-      });
+      warnOfLoss(error as Error);
     } finally {
       this.#waitingBytes -= data.length;
       if (this.#waitingBytes === 0) this.#drained();
     }
   }
+}
+
+function warnOfLoss(error: Error): void {
+  process.emitWarning(`messages were lost: ${error.message}`, {
+    type: 'PreforkWarning',
+    code: 'PREFORK_MESSAGE_LOST',
+  });
 }

@@ -9,7 +9,6 @@
  */
 import { setTimeout as nextTurn } from 'node:timers/promises';
 import { binding } from '../../binding';
-import { PreforkError } from '../../errors';
 import { onChildReset } from '../../process/child-reset';
 import type { ServerPort } from '../port';
 import type { SessionTable } from '../session-table';
@@ -256,9 +255,16 @@ export class Reactor {
     const connection = new Connection(fd, session, port);
     this.#connections.set(session.id, connection);
     this.#begin();
-    sink.connect(connection);
-    this.#watch(connection);
-    this.#end();
+    try {
+      this.#watch(connection);
+      sink.connect(connection);
+    } catch (error) {
+      // The kernel has no room to watch it, say.
+      this.#remove(connection, true);
+      throw error;
+    } finally {
+      this.#end();
+    }
   }
 
   #turn(): void {
@@ -351,6 +357,8 @@ export class Reactor {
   #remove(connection: Connection, reset: boolean): void {
     const { session, toldWorker } = connection;
     connection.drop();
+    // A child that was just forked may hold the fd open, and epoll would go on to tell of it.
+    this.#epoll.watch(connection.fd, session.id, connection.watched, 0);
     connection.watched = 0;
     connection.close(reset);
     this.#connections.delete(session.id);
@@ -365,8 +373,7 @@ export class Reactor {
 function setNoDelay(fd: number): void {
   try {
     binding.setNoDelay(fd, 1);
-  } catch (error) {
+  } catch {
     // The peer is gone already, which the next read tells.
-    if (error instanceof PreforkError) throw error;
   }
 }

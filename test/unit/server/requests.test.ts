@@ -46,6 +46,11 @@ describe('Requests', () => {
     });
     return requests;
   };
+  const expectClientsFault = (isOwn: boolean, fd = SESSION): void => {
+    expect(clientsFault.args).to.have.length(1);
+    const [error, own] = clientsFault.args[0] as [ConnectionError, boolean];
+    expect({ fd: error.fd, isOwn: own }).to.deep.equal({ fd, isOwn });
+  };
   const run = (callback: () => unknown, session = SESSION): void => {
     requests.run('receive', session, callback);
   };
@@ -169,7 +174,7 @@ describe('Requests', () => {
         run(callback);
         await nextTurn();
         await nextTurn();
-        expect(clientsFault.args).to.deep.equal([[SESSION]]);
+        expectClientsFault(true);
         expect(fatal.flatMap(({ errors }) => errors)).to.deep.equal([]);
         expect(row).to.include({ busy: 0, handled: 1 });
       });
@@ -179,27 +184,25 @@ describe('Requests', () => {
         requests.guard('connect', SESSION, callback);
         await nextTurn();
         await nextTurn();
-        expect(clientsFault.args).to.deep.equal([[SESSION]]);
+        expectClientsFault(true);
         expect(fatal.flatMap(({ errors }) => errors)).to.deep.equal([]);
       });
     }
 
-    it('of another connection is an error of the program', async () => {
+    it('of another connection ends only that one, and is told as such', async () => {
       const fatal = takeFatal('uncaughtException');
-      const error = closed(SESSION + 1);
-      run(() => throwIt(error));
+      run(() => throwIt(closed(SESSION + 1)));
       await nextTurn();
-      expect(fatal.errors).to.deep.equal([error]);
-      expect(clientsFault.called).to.equal(false);
+      expect(fatal.errors).to.deep.equal([]);
+      expectClientsFault(false, SESSION + 1);
     });
 
-    it('is an error of the program where a request has no connection, whatever its id', async () => {
+    it('in a callback of no connection is never its own, whatever the id', async () => {
       const fatal = takeFatal('uncaughtException');
       requests.run('packet', SESSION, () => throwIt(closed()), NO_SESSION);
-      requests.guard('finish', SESSION, () => throwIt(closed()), NO_SESSION);
       await nextTurn();
-      expect(fatal.errors).to.have.length(2);
-      expect(clientsFault.called).to.equal(false);
+      expect(fatal.errors).to.deep.equal([]);
+      expectClientsFault(false);
     });
   });
 

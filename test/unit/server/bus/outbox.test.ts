@@ -334,7 +334,7 @@ describe('Outbox', () => {
       await settle();
       expect(warn.args).to.deep.equal([
         [
-          'a message was lost: no such pipe',
+          'messages were lost: no such pipe',
           { type: 'PreforkWarning', code: 'PREFORK_MESSAGE_LOST' },
         ],
       ]);
