@@ -9,7 +9,7 @@
  */
 import { Process } from '../process/process';
 import { dropPrivileges, type Privileges } from './privileges';
-import { STAGE_DRAINING, STAGE_READY, type WorkerRow } from './worker-table';
+import { STAGE_DETACHED, STAGE_DRAINING, STAGE_READY, type WorkerRow } from './worker-table';
 
 const EXIT_TICK_MS = 10;
 
@@ -26,6 +26,8 @@ export interface WorkerLifeOptions {
   cpu: number | null;
   /** From stop() to the forced end, in ms; 0: no limit. */
   maxWaitTime: number;
+  /** There is nothing to wait for: stop() ends it at once. */
+  endsAtOnce?: boolean;
   /** Takes no more work; resolves when what it has taken is done. */
   drain: () => Promise<void>;
   /** Again and again from then on, until the event loop is empty; null: not wanted. */
@@ -38,6 +40,7 @@ export class WorkerLife {
   readonly #row: WorkerRow;
   readonly #options: WorkerLifeOptions;
   #stopping = false;
+  #detached = false;
 
   constructor(row: WorkerRow, options: WorkerLifeOptions) {
     this.#row = row;
@@ -54,7 +57,8 @@ export class WorkerLife {
     this.#row.pid = process.pid;
     this.#row.startedAt = Date.now();
     Process.signal('SIGTERM', () => {
-      this.stop();
+      if (this.#detached) endBy('SIGTERM');
+      else this.stop();
     });
     // A terminal sends these to the whole group: the master decides what they mean.
     for (const signal of ['SIGINT', 'SIGUSR1', 'SIGUSR2', 'SIGHUP'] as const) {
@@ -80,8 +84,21 @@ export class WorkerLife {
     if (this.#stopping) return;
     this.#stopping = true;
     this.#row.stage = STAGE_DRAINING;
+    if (this.#options.endsAtOnce === true) this.#finish();
     this.#limitStopTime();
     void this.#drain();
+  }
+
+  /** It goes on by itself, and ends when its own work does. */
+  detach(): void {
+    this.#stopping = this.#detached = true;
+    this.#row.stage = STAGE_DETACHED;
+  }
+
+  #finish(): never {
+    this.#stopping = true;
+    if (!this.#detached) this.#options.onEnd();
+    process.exit();
   }
 
   async #drain(): Promise<void> {
@@ -96,25 +113,27 @@ export class WorkerLife {
   #limitStopTime(): void {
     const { maxWaitTime, name } = this.#options;
     if (maxWaitTime === 0) return;
-    const margin = Math.max(maxWaitTime * MARGIN_PART, MARGIN_MS);
-    setTimeout(
-      () => {
-        process.emitWarning(
-          `${name} was told to end and is ended now, because its event loop is kept alive by: ` +
-            process.getActiveResourcesInfo().join(', '),
-          { type: 'PreforkWarning', code: 'PREFORK_WORKER_EXIT_FORCED' },
-        );
-        setImmediate(() => {
-          this.#finish();
-        });
-      },
-      Math.max(maxWaitTime - margin, maxWaitTime / 2),
-    ).unref();
+    setTimeout(() => {
+      process.emitWarning(
+        `${name} was told to end and is ended now, because its event loop is kept alive by: ` +
+          process.getActiveResourcesInfo().join(', '),
+        { type: 'PreforkWarning', code: 'PREFORK_WORKER_EXIT_FORCED' },
+      );
+      setImmediate(() => {
+        this.#finish();
+      });
+    }, patience(maxWaitTime)).unref();
   }
+}
 
-  #finish(): never {
-    this.#stopping = true;
-    this.#options.onEnd();
-    process.exit();
-  }
+/** From the SIGTERM to the forced end, in ms: at least half of what there is. */
+export function patience(maxWaitTime: number): number {
+  const margin = Math.max(maxWaitTime * MARGIN_PART, MARGIN_MS);
+  return Math.max(maxWaitTime - margin, maxWaitTime / 2);
+}
+
+/** As if it had never been caught. */
+function endBy(signal: NodeJS.Signals): void {
+  Process.signal(signal, null);
+  process.kill(process.pid, signal);
 }

@@ -32,7 +32,7 @@ import type { Connection } from './reactor/connection';
 import { Reactor, type Sink } from './reactor/reactor';
 import { ownedCopy, ownedPart } from './owned-copy';
 import { RequestInbox } from './request-inbox';
-import { requestLimit } from './request-limit';
+import { requestLimit } from '../pool/request-limit';
 import { Requests, type Outgoing } from './requests';
 import type { Role } from './role';
 import type { Session } from './session';

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { expect } from 'chai';
 import { assertNothingLeaks } from '../support/leaks';
 import { echo, endServersAfterEach, MODES, startServer } from '../support/server';
+import type { RunningServer } from '../support/server';
 import { clientOfWorker0, PLACES } from '../support/server-places';
 
 const EVENTS = { connect: null, receive: echo, close: null };
@@ -15,6 +16,17 @@ function pattern(length: number): Buffer {
 }
 
 const hashOf = (data: Buffer): string => createHash('sha1').update(data).digest('hex');
+
+/** Waits until no more bytes are added to those that wait for a client that does not read. */
+async function allQueued(server: RunningServer, fd: number): Promise<void> {
+  const queued = () =>
+    server.run(server.masterPid, (serv, id) => serv.getClientInfo(id)?.sendQueuedBytes, fd);
+  for (let [last, same] = [await queued(), 0]; same < 10;) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    const now = await queued();
+    [last, same] = [now, now === last ? same + 1 : 0];
+  }
+}
 
 for (const mode of MODES) {
   describe(`server send: ${mode} mode`, () => {
@@ -270,6 +282,7 @@ for (const mode of MODES) {
             ...EVENTS,
             receive: (serv, fd) => {
               for (let i = 0; i < 96; i++) serv.send(fd, Buffer.alloc(1 << 18));
+              note('sent');
             },
             bufferFull: null,
             bufferEmpty: null,
@@ -278,6 +291,9 @@ for (const mode of MODES) {
         const { client, fd } = await clientOfWorker0(server, mode);
         client.socket.pause();
         client.write('x');
+        await server.noted('sent');
+        // All of it has to wait at once: with a part on its way the marks could be passed again.
+        await allQueued(server, fd);
         await server.noted('bufferFull');
         expect(server.notes('bufferEmpty')).to.deep.equal([]);
         client.socket.resume();

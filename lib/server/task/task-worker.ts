@@ -10,6 +10,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { PreforkError } from '../../errors';
 import { decodePayload, encodePayload, type Payload } from '../../ipc/payload';
+import { requestLimit } from '../../pool/request-limit';
 import type { WorkerRow, WorkerTable } from '../../pool/worker-table';
 import type { Addresses } from '../bus/addresses';
 import type { Bus } from '../bus/bus';
@@ -85,7 +86,7 @@ export class TaskWorker implements TaskIntake {
     this.#messages = channel.usesMailbox
       ? null
       : bus.inbox(addresses.slot(workerId), { handler: this.handle });
-    this.#limit = taskLimit(settings);
+    this.#limit = requestLimit(settings.taskMaxRequest, settings.taskMaxRequestGrace);
   }
 
   start(): void {
@@ -311,11 +312,6 @@ export class TaskWorker implements TaskIntake {
     await this.#source.drain();
     await this.idle();
   }
-}
-
-function taskLimit({ taskMaxRequest, taskMaxRequestGrace }: TaskWorkerOptions['settings']): number {
-  if (taskMaxRequest === 0 || taskMaxRequestGrace === 0) return taskMaxRequest;
-  return taskMaxRequest + 1 + Math.floor(Math.random() * taskMaxRequestGrace);
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import sinon from 'sinon';
 import { Process } from '../../../lib/process/process';
-import { WorkerLife, type WorkerLifeOptions } from '../../../lib/pool/worker-life';
+import { patience, WorkerLife, type WorkerLifeOptions } from '../../../lib/pool/worker-life';
 import {
   STAGE_DRAINING,
   STAGE_READY,
@@ -243,5 +243,13 @@ describe('WorkerLife', () => {
       expect(diary).to.deep.equal([]);
       expect(clock.countTimers()).to.equal(0);
     });
+  });
+});
+describe('patience', () => {
+  it('leaves a tenth of maxWaitTime to the forced end, 100 ms at least, half of it at most', () => {
+    const left = [5000, 1000, 999, 500, 200, 150, 1].map((maxWaitTime) => {
+      return maxWaitTime - patience(maxWaitTime);
+    });
+    expect(left).to.deep.equal([500, 100, 100, 100, 100, 75, 0.5]);
   });
 });

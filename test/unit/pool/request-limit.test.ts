@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import sinon from 'sinon';
-import { requestLimit } from '../../../lib/server/request-limit';
+import { requestLimit } from '../../../lib/pool/request-limit';
 
 describe('requestLimit', () => {
   afterEach(() => {
