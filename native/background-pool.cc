@@ -27,7 +27,8 @@ struct Pool {
   pthread_cond_t wake;
   std::deque<std::unique_ptr<v8::Task>> ready;
   std::vector<Delayed> delayed;
-  std::atomic<int> unfinished{0};  // ready or running
+  std::atomic<int> unfinished{0};   // ready or running
+  std::atomic<uint64_t> posted{0};  // since the fork
   bool probing = false;
   int probed = 0;
   int size = 0;
@@ -53,6 +54,7 @@ void MoveDueTasks(Pool* p) {
   while (!p->delayed.empty() && p->delayed.front().due <= now) {
     std::pop_heap(p->delayed.begin(), p->delayed.end());
     p->unfinished.fetch_add(1);
+    p->posted++;
     p->ready.push_back(std::move(p->delayed.back().task));
     p->delayed.pop_back();
   }
@@ -147,6 +149,14 @@ void PostBackgroundTask(std::unique_ptr<v8::Task> task, double delay_in_seconds)
   if (p->started < p->size) StartThreads(p);
   pthread_mutex_unlock(&p->mutex);
   pthread_cond_signal(&p->wake);
+}
+
+constexpr int kMostFruitlessRounds = 100;
+
+bool IsFruitless(FlushRounds* rounds) {
+  const uint64_t posted = pool == nullptr ? 0 : pool->posted.load();
+  if (posted != rounds->posted) *rounds = {posted, 0};
+  return ++rounds->fruitless > kMostFruitlessRounds;
 }
 
 bool DrainBackgroundPool() {

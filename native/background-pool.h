@@ -3,6 +3,8 @@
 
 #include <v8-platform.h>
 
+#include <stdint.h>
+
 #include <memory>
 
 namespace prefork {
@@ -20,6 +22,17 @@ void PostBackgroundTask(std::unique_ptr<v8::Task> task, double delay_in_seconds)
 // runs out of heap waits for a collection, which it has posted to the isolate's own thread. So the
 // caller runs the foreground tasks and calls again.
 bool DrainBackgroundPool();
+
+// Rounds of running foreground tasks, none of which has posted a background task.
+struct FlushRounds {
+  uint64_t posted;
+  int fruitless;
+};
+
+// To be asked after each round. True when so many were fruitless that the next ones will be, too: an
+// incremental sweep, whose concurrent part was running in the parent at the fork, waits for that part for
+// ever, and posts itself again each time.
+bool IsFruitless(FlushRounds* rounds);
 
 // Between the two calls posted tasks are counted and dropped: tells whether a post arrives here.
 void BeginPostProbe();

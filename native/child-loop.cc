@@ -34,6 +34,7 @@ struct ChildLoop {
   v8::Global<Function> exit;
   bool initialised = false;
   bool left_from_timer = false;
+  FlushRounds rounds = {0, 0};  // since the loop was alive
 };
 
 // One per process. A grandchild takes over its parent's handles: they are in the loop already, and
@@ -105,6 +106,7 @@ bool FinishBackgroundTasks() {
     const bool drained = DrainBackgroundPool();
     if (child.platform->FlushForegroundTasks(child.isolate)) {
       ran = true;
+      if (drained && IsFruitless(&child.rounds)) return false;
     } else if (drained) {
       return ran;
     }
@@ -135,7 +137,10 @@ void OnPrepare(uv_prepare_t*) {
     // The callback may have been left by a start() of its own: then this process is the grandchild.
     if (!child.main.IsEmpty()) return;
   }
-  if (Alive()) return;
+  if (Alive()) {
+    child.rounds = {0, 0};
+    return;
+  }
   if (FinishBackgroundTasks()) return StartSpinning();
   Call(child.ending);
   if (!Alive()) Call(child.exit);

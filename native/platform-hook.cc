@@ -60,9 +60,10 @@ class PoolPlatform : public v8::Platform {
 // In place of MultiIsolatePlatform::DrainTasks, which a Worker thread calls at its end. Node's own would
 // wait for ever: the tasks that had parked the parent's threads still count as running in its copy.
 void DrainTasks(node::MultiIsolatePlatform* platform, v8::Isolate* isolate) {
-  for (;;) {
+  for (FlushRounds rounds = {0, 0};;) {
     const bool drained = DrainBackgroundPool();
-    if (!platform->FlushForegroundTasks(isolate) && drained) return;
+    const bool ran = platform->FlushForegroundTasks(isolate);
+    if (drained && (!ran || IsFruitless(&rounds))) return;
   }
 }
 

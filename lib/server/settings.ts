@@ -6,6 +6,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
+import { resolve } from 'node:path';
 import { checkControlSocket, checkStatusPage, type ControlOptions } from '../control/options';
 import type { Privileges } from '../pool/privileges';
 import { invalidType } from '../validate';
@@ -239,10 +240,14 @@ function resolveRequests(options: ServerOptions) {
     dispatchFunc: options.dispatchFunc ?? null,
     enableUnsafeEvent: options.enableUnsafeEvent ?? false,
     discardTimeoutRequest: options.discardTimeoutRequest ?? false,
-    requestSlowlogFile: options.requestSlowlogFile ?? null,
+    requestSlowlogFile: absolute(options.requestSlowlogFile),
     requestSlowlogTimeout: options.requestSlowlogTimeout ?? 1000,
     traceEventWorker: options.traceEventWorker ?? false,
   } satisfies Partial<ServerSettings>;
+}
+
+function absolute(file: string | undefined): string | null {
+  return file === undefined ? null : resolve(file);
 }
 
 function resolveLimits(
@@ -266,8 +271,9 @@ function resolveHost(options: ServerOptions, { cpus }: Machine) {
     openCpuAffinity: options.openCpuAffinity ?? false,
     cpuAffinityIgnore,
     daemonize: options.daemonize ?? false,
-    pidFile: options.pidFile ?? null,
-    logFile: options.logFile ?? null,
+    // From the folder of the start: a daemon changes to another.
+    pidFile: absolute(options.pidFile),
+    logFile: absolute(options.logFile),
     ...(user === undefined ? {} : { user }),
     ...(group === undefined ? {} : { group }),
     ...(chroot === undefined ? {} : { chroot }),

@@ -311,9 +311,13 @@ for (const mode of MODES) {
       it('of a paused connection its end is seen once it is resumed', async () => {
         const server = await startServer({ mode, on: EVENTS });
         const { client, fd } = await clientOfWorker0(server, mode);
-        await server.run(await server.worker(0), (serv, id) => serv.pause(id), fd);
+        const worker = await server.worker(0);
+        await server.run(worker, (serv, id) => serv.pause(id), fd);
+        // What is asked of the connection from one process is done in order.
+        await server.run(worker, (serv, id) => serv.send(id, 'paused'), fd);
+        expect(await client.readText(6)).to.equal('paused');
         client.end('last');
-        await server.run(await server.worker(0), (serv, id) => serv.resume(id), fd);
+        await server.run(worker, (serv, id) => serv.resume(id), fd);
         expect((await client.readAll()).toString()).to.equal('last');
         await server.noted('close');
         await server.stop();

@@ -1,4 +1,5 @@
 import { availableParallelism, tmpdir } from 'node:os';
+import { resolve } from 'node:path';
 import { expect } from 'chai';
 import {
   mergeServerOptions,
@@ -68,7 +69,7 @@ describe('settings of a server', () => {
       taskTmpdir: '/var/tmp',
       reloadAsync: false,
       maxWaitTime: 0,
-      requestSlowlogFile: 'slow.log',
+      requestSlowlogFile: '/var/slow.log',
       requestSlowlogTimeout: 1,
       traceEventWorker: true,
       openCpuAffinity: true,
@@ -76,13 +77,21 @@ describe('settings of a server', () => {
       outputBufferSize: 1,
       maxConnection: 1,
       daemonize: true,
-      pidFile: 'a.pid',
-      logFile: 'a.log',
+      pidFile: '/run/a.pid',
+      logFile: '/var/a.log',
       user: 'nobody',
       group: 65534,
       chroot: '/srv',
     };
     expect(settingsOf(options)).to.deep.equal(options);
+  });
+
+  it('have files in the folder of the start, where a daemon does not stay', () => {
+    const { pidFile, logFile, requestSlowlogFile } = settingsOf({
+      ...{ pidFile: 'a.pid', logFile: 'b.log', requestSlowlogFile: 'c.log' },
+    });
+    const inFolder = ['a.pid', 'b.log', 'c.log'].map((name) => resolve(name));
+    expect([pidFile, logFile, requestSlowlogFile]).to.deep.equal(inFolder);
   });
 
   it('have one worker in base mode, and one per CPU for 0', () => {
