@@ -82,7 +82,7 @@ function findNodedir(node, version) {
   return candidates.find((folder) => folder && headersVersion(folder) === version);
 }
 
-/** A symlink farm, so that builds for several Nodes keep their object files apart. */
+/** A folder of symbolic links, so that builds for several Nodes keep their object files apart. */
 function prepareBuildFolder(folder) {
   fs.mkdirSync(folder, { recursive: true });
   for (const name of ['binding.gyp', 'native']) {

@@ -5,16 +5,16 @@ export interface ClientInfo {
   /** The server's port that it came to. */
   serverPort: number;
   /** '' and 0 of a unix socket. */
-  remoteAddress: string;
+  remoteIp: string;
   remotePort: number;
   /** In base mode the worker that holds it, else 0. */
   reactorId: number;
   /** The event worker that its last event went to; -1: none yet. */
   workerId: number;
   /** In ms since the epoch; 0: never. */
-  connectedAt: number;
-  lastReceivedAt: number;
-  lastSentAt: number;
+  connectTime: number;
+  lastRecvTime: number;
+  lastSendTime: number;
   /** Bytes that wait to be sent. */
   sendQueuedBytes: number;
   /** What bind() has bound it to; null: nothing. */
@@ -28,13 +28,13 @@ export function clientInfo(context: ServerContext, fd: number): ClientInfo | nul
   const { remoteAddress, remotePort, connectedAt, lastReceivedAt, lastSentAt } = info;
   return {
     serverPort: context.ports[info.port]?.port ?? 0,
-    remoteAddress,
+    remoteIp: remoteAddress,
     remotePort,
     reactorId: context.mode === 'base' ? info.worker : 0,
     workerId: info.worker,
-    connectedAt,
-    lastReceivedAt,
-    lastSentAt,
+    connectTime: connectedAt,
+    lastRecvTime: lastReceivedAt,
+    lastSendTime: lastSentAt,
     sendQueuedBytes: info.sendQueuedBytes,
     uid: info.uid,
   };

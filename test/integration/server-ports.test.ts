@@ -135,7 +135,7 @@ for (const mode of MODES) {
         expect(await client.ask('over six')).to.equal('over six');
         const info = await server.run(server.masterPid, (serv) => serv.getClientInfo(1));
         expect(info).to.include({
-          remoteAddress: '::1',
+          remoteIp: '::1',
           remotePort: client.socket.localPort,
           serverPort: server.ports[0],
         });
@@ -152,7 +152,7 @@ for (const mode of MODES) {
           const fd = server.notes('receive').at(-1)?.args[0] as number;
           const address = await server.run(
             server.masterPid,
-            (serv, id) => serv.getClientInfo(id)?.remoteAddress,
+            (serv, id) => serv.getClientInfo(id)?.remoteIp,
             fd,
           );
           expect(address).to.equal(seen);
@@ -168,7 +168,7 @@ for (const mode of MODES) {
         const client = await server.connectTo(server.file('main.sock'));
         expect(await client.ask('hello')).to.equal('hello');
         const info = await server.run(server.masterPid, (serv) => serv.getClientInfo(1));
-        expect(info).to.include({ remoteAddress: '', remotePort: 0, serverPort: 0 });
+        expect(info).to.include({ remoteIp: '', remotePort: 0, serverPort: 0 });
         client.end();
         await client.ended;
         await server.noted('close');

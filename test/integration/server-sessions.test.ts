@@ -48,27 +48,27 @@ for (const mode of MODES) {
       const before = Date.now() - CLOCK_STEP_MS;
       const { client, fd } = await clientOfWorker0(server, mode);
       const ask = (pid: number) => server.run(pid, (serv, id) => serv.getClientInfo(id), fd);
-      const { connectedAt, ...fresh } = (await ask(server.masterPid)) ?? {};
-      expect(connectedAt).to.be.within(before, Date.now() + CLOCK_STEP_MS);
+      const { connectTime, ...fresh } = (await ask(server.masterPid)) ?? {};
+      expect(connectTime).to.be.within(before, Date.now() + CLOCK_STEP_MS);
       const known = {
         serverPort: server.ports[0],
-        remoteAddress: '127.0.0.1',
+        remoteIp: '127.0.0.1',
         remotePort: client.socket.localPort,
         reactorId: 0,
         workerId: 0,
         sendQueuedBytes: 0,
         uid: null,
       };
-      expect(fresh).to.deep.equal({ ...known, lastReceivedAt: 0, lastSentAt: 0 });
+      expect(fresh).to.deep.equal({ ...known, lastRecvTime: 0, lastSendTime: 0 });
       await client.ask('hello');
       const after = Date.now() + CLOCK_STEP_MS;
       // The reply is here a moment before its time is written down.
-      while ((await ask(server.masterPid))?.lastSentAt === 0);
+      while ((await ask(server.masterPid))?.lastSendTime === 0);
       for (const find of Object.values(PLACES)) {
         const info = await ask(await find(server));
         expect(info).to.include(known);
-        expect(info?.lastReceivedAt).to.be.within(before, after);
-        expect(info?.lastSentAt).to.be.within(before, after);
+        expect(info?.lastRecvTime).to.be.within(before, after);
+        expect(info?.lastSendTime).to.be.within(before, after);
       }
       await server.stop();
     });

@@ -29,13 +29,13 @@ describe('clientInfo', () => {
     session.lastSentAt = 1_800_000_000_002;
     expect(info(session.id)).to.deep.equal({
       serverPort: 9502,
-      remoteAddress: '10.0.0.1',
+      remoteIp: '10.0.0.1',
       remotePort: 40_000,
       reactorId: 0,
       workerId: 3,
-      connectedAt: session.connectedAt,
-      lastReceivedAt: 1_800_000_000_001,
-      lastSentAt: 1_800_000_000_002,
+      connectTime: session.connectedAt,
+      lastRecvTime: 1_800_000_000_001,
+      lastSendTime: 1_800_000_000_002,
       sendQueuedBytes: 5,
       uid: 77,
     });
