@@ -9,6 +9,7 @@ const on = {
     if (data === 'source') return [source];
     if (data === 'sleep') return new Promise((resolve) => setTimeout(resolve, 300, data));
     if (data === 'long') return new Promise((resolve) => setTimeout(resolve, 3000, data));
+    if (data === 'until killed') return new Promise(() => setTimeout(() => undefined, 60_000));
     if (data === 'null') return null;
     return data;
   },
@@ -172,7 +173,7 @@ for (const mode of MODES) {
       const server = await startServer(plan());
       const [worker, taskWorker] = [await server.worker(0), await server.worker(1)];
       const sleeping = server.run(worker, (serv) =>
-        serv.taskAsync('sleep').catch((error: { code: string }) => error.code),
+        serv.taskAsync('until killed').catch((error: { code: string }) => error.code),
       );
       await server.until(() => server.notes('task').length === 0);
       await server.run(worker, async (serv) => {
