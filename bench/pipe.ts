@@ -9,7 +9,7 @@
  */
 import { alternate, closeAll, type Entrant } from './support/alternate';
 import type { Options, Question } from './support/cli';
-import { cPeer, pinning, sortPeers } from './support/peers';
+import { cPeer, pinning, pythonPeer, sortPeers, swoolePeer } from './support/peers';
 import { compare, type Section } from './support/report';
 import { Subject } from './support/subject';
 
@@ -65,6 +65,7 @@ const ON_ONE_CPU = [
 const ANYWHERE = [
   pingPong('dgram', 64, 4000),
   pingPong('stream', 8192, 4000),
+  pingPong('stream', 1 << 20, 100),
   oneWay(64, 20000),
   oneWay(8192, 10000),
   oneWay(1 << 20, 100),
@@ -76,7 +77,7 @@ function entrants(prefork: Subject, peers: Subject[], one: Case): [Entrant, ...E
   });
   // The peers know one way each. Only C has a target.
   const others = peers.map((subject) => {
-    const target = subject.name.startsWith('C') ? one.target : undefined;
+    const target = subject.name.startsWith('C,') ? one.target : undefined;
     return { subject, request: `${one.request} sync`, ...(target !== undefined && { target }) };
   });
   return [...ours, ...others] as [Entrant, ...Entrant[]];
@@ -90,6 +91,8 @@ async function measure(
 ): Promise<Section[]> {
   const { subjects, skipped } = sortPeers([
     cPeer('C, the same socket and calls', 'pipe', { wrapper }),
+    swoolePeer('Swoole\\Process', 'pipe/swoole.php', { wrapper }),
+    pythonPeer('Python multiprocessing.Pipe', 'pipe/multiprocessing_pipe.py', { wrapper }),
   ]);
   const prefork = Subject.ofFixture('prefork', 'pipe/prefork.js', { wrapper });
   const peers = [

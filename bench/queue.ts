@@ -1,10 +1,10 @@
 /**
  * What do push and pop cost, next to mq_send and mq_receive in C? One side pushes, the child pops, on
- * queues of the same capacity and message size.
+ * queues of the same capacity and message size. Swoole's queue is of another kind, and larger.
  */
 import { alternate, closeAll, type Entrant } from './support/alternate';
 import type { Options, Question } from './support/cli';
-import { cPeer, sortPeers } from './support/peers';
+import { cPeer, sortPeers, swoolePeer } from './support/peers';
 import { compare, type Section } from './support/report';
 import { Subject } from './support/subject';
 
@@ -26,7 +26,10 @@ function entrantsOf(prefork: Subject, peers: Subject[], bytes: number): [Entrant
 }
 
 async function answer({ quick }: Options): Promise<Section[]> {
-  const { subjects, skipped } = sortPeers([cPeer('C, mq_send and mq_receive', 'queue')]);
+  const { subjects, skipped } = sortPeers([
+    cPeer('C, mq_send and mq_receive', 'queue'),
+    swoolePeer('Swoole\\Process, System V queue', 'queue/swoole.php'),
+  ]);
   const prefork = Subject.ofFixture('prefork', 'queue/prefork.js');
   const sections: Section[] = [];
   for (const bytes of [64, 8192]) {

@@ -42,7 +42,9 @@ function startServers(workers: number, reply: string, cPeers: readonly Peer[] = 
     return Subject.ofFixture(`prefork, ${mode} mode`, 'server/prefork.js', { args });
   };
   const swoole = (mode: string): Peer =>
-    swoolePeer(`Swoole, ${mode} mode`, 'server/swoole.php', [mode, String(workers), reply]);
+    swoolePeer(`Swoole, ${mode} mode`, 'server/swoole.php', {
+      args: [mode, String(workers), reply],
+    });
   const { subjects, skipped } = sortPeers([...cPeers, swoole('base'), swoole('process')]);
   return {
     base: ours('base'),

@@ -1,68 +1,91 @@
 /**
  * How fast do task workers take work off an event worker?
  *
- *   taskwait    one task after the other: there and back
- *   in flight   100 tasks at a time, two task workers
+ *   taskwait    one task after the other, there and back, one task worker
+ *   in flight   many tasks at a time, two task workers
  */
 import { alternate, closeAll, type Entrant } from './support/alternate';
 import type { Options, Question } from './support/cli';
+import { sortPeers, swoolePeer } from './support/peers';
 import { compare, type Section } from './support/report';
 import { Subject } from './support/subject';
 
-const ROUNDS = 7;
+const ROUNDS = 5;
 const UNIT = { unit: 'thousand tasks a second', better: 'higher' } as const;
 
-const WAIT_TARGET = 1.5;
-const FLIGHT_TARGET = 2;
+/** What is wanted, as a multiple of the peer's speed. */
+type Targets = Partial<Record<'piscina' | 'Swoole', number>>;
 
-const SIZES = [
-  { bytes: 64, tasks: 20_000, size: '64 B', target: WAIT_TARGET },
-  { bytes: 8192, tasks: 20_000, size: '8 KB' },
-  { bytes: 100_000, tasks: 4000, size: '100 KB' },
-  { bytes: 1_048_576, tasks: 500, size: '1 MB' },
+interface Case {
+  title: string;
+  request: string;
+  targets?: Targets;
+}
+
+const wait = (size: string, bytes: number, tasks: number, targets: Targets = {}): Case => ({
+  title: `taskwait, ${size}`,
+  request: `wait ${bytes} ${tasks}`,
+  targets,
+});
+
+const flight = (size: string, bytes: number, tasks: number, targets: Targets = {}): Case => ({
+  title: `100 in flight, ${size}`,
+  request: `flight ${bytes} ${tasks} 100`,
+  targets,
+});
+
+const CASES = [
+  wait('64 B', 64, 10_000, { piscina: 1.5, Swoole: 0.5 }),
+  wait('8 KB', 8192, 8000, { Swoole: 3 }),
+  wait('100 KB', 100_000, 3000, { Swoole: 1.5 }),
+  wait('1 MB', 1_048_576, 400, { Swoole: 1.5 }),
+  flight('64 B', 64, 40_000, { piscina: 2, Swoole: 0.6 }),
+  flight('8 KB', 8192, 20_000),
+  flight('1 MB', 1_048_576, 500),
 ];
 
-type Case = [title: string, ...entrants: [Entrant, ...Entrant[]]];
+const MODES = 'wait 64 5000';
 
-function cases(prefork: Subject, piscina: Subject, others: readonly Subject[]): Case[] {
-  const waits = SIZES.map(({ bytes, tasks, size, ...target }): Case => {
-    const request = `wait ${bytes} ${tasks}`;
-    return [
-      `taskwait, ${size}`,
-      { subject: prefork, request },
-      { subject: piscina, request, ...target },
-    ];
+function entrantsOf(subjects: readonly Subject[], { request, targets = {} }: Case): Entrants {
+  const made = subjects.map((subject): Entrant => {
+    const target = targets[subject.name as keyof Targets];
+    return { subject, request, ...(target !== undefined && { target }) };
   });
-  const request = 'flight 64 60000 100';
-  const small = 'wait 64 5000';
-  return [
-    ...waits,
-    [
-      '100 in flight, 64 B',
-      { subject: prefork, request },
-      { subject: piscina, request, target: FLIGHT_TARGET },
-    ],
-    [
-      'taskwait, 64 B, by taskIpcMode',
-      { subject: prefork, request: small },
-      ...others.map((subject) => ({ subject, request: small, own: true })),
-    ],
-  ];
+  return made as Entrants;
+}
+
+type Entrants = [Entrant, ...Entrant[]];
+
+function threadPool(library: string): Subject {
+  return Subject.ofFixture(library, 'tasks/thread-pool.js', { args: [library] });
+}
+
+function preforkIn(mode: number): Subject {
+  const env = { TASK_IPC_MODE: String(mode) };
+  return Subject.ofFixture(`prefork, taskIpcMode ${mode}`, 'tasks/prefork.js', { env });
 }
 
 async function answer({ quick }: Options): Promise<Section[]> {
+  const rounds = quick ? 1 : ROUNDS;
   const prefork = Subject.ofFixture('prefork', 'tasks/prefork.js');
-  const piscina = Subject.ofFixture('piscina', 'tasks/piscina.js');
-  const others = [2, 3, 4].map((mode) =>
-    Subject.ofFixture(`prefork, taskIpcMode ${mode}`, 'tasks/prefork.js', {
-      env: { TASK_IPC_MODE: String(mode) },
-    }),
-  );
+  const pools = ['piscina', 'tinypool', 'workerpool'].map(threadPool);
+  const { subjects, skipped } = sortPeers([swoolePeer('Swoole', 'tasks/swoole.php')]);
+  const rivals = [prefork, ...pools, ...subjects];
   const sections: Section[] = [];
-  for (const [title, ...entrants] of cases(prefork, piscina, others)) {
-    sections.push(compare({ title, ...UNIT }, await alternate(entrants, quick ? 1 : ROUNDS)));
+  for (const one of CASES) {
+    const sampled = await alternate(entrantsOf(rivals, one), rounds);
+    sections.push(compare({ title: one.title, ...UNIT }, sampled, skipped));
   }
-  await closeAll([prefork, piscina, ...others]);
+  await closeAll(rivals.slice(1));
+
+  const others = [2, 3, 4].map(preforkIn);
+  const entrants: Entrants = [
+    { subject: prefork, request: MODES },
+    ...others.map((subject) => ({ subject, request: MODES, own: true })),
+  ];
+  const title = 'taskwait, 64 B, by taskIpcMode';
+  sections.push(compare({ title, ...UNIT }, await alternate(entrants, rounds)));
+  await closeAll([prefork, ...others]);
   return sections;
 }
 

@@ -25,11 +25,14 @@ function compile(name: string): string {
   return binary;
 }
 
-export function cPeer(
-  name: string,
-  source: string,
-  { args = [], wrapper = [] }: { args?: string[]; wrapper?: readonly string[] } = {},
-): Peer {
+/** How an outside peer is started. */
+interface Start {
+  args?: readonly string[];
+  /** A command that starts it, such as `taskset -c 0`. */
+  wrapper?: readonly string[];
+}
+
+export function cPeer(name: string, source: string, { args = [], wrapper = [] }: Start = {}): Peer {
   try {
     return { subject: new Subject(name, [...wrapper, compile(source), ...args]) };
   } catch (error) {
@@ -48,16 +51,25 @@ export function pinning(): readonly string[] | null {
   return output('taskset', ['-c', '0', 'true']) === undefined ? null : command;
 }
 
-export function pythonPeer(name: string, fixture: string): Peer {
+export function pythonPeer(
+  name: string,
+  fixture: string,
+  { args = [], wrapper = [] }: Start = {},
+): Peer {
   if (output('python3', ['-c', '0']) === undefined) return { skipped: `${name}: no python3 here` };
-  return { subject: new Subject(name, ['python3', fixturePath(fixture)]) };
+  const command = [...wrapper, 'python3', fixturePath(fixture), ...args];
+  return { subject: new Subject(name, command) };
 }
 
-export function swoolePeer(name: string, fixture: string, args: string[] = []): Peer {
+export function swoolePeer(
+  name: string,
+  fixture: string,
+  { args = [], wrapper = [] }: Start = {},
+): Peer {
   const modules = output('php', ['-m']);
   if (modules === undefined) return { skipped: `${name}: no php here` };
   if (!/^swoole$/m.test(modules)) return { skipped: `${name}: php has no swoole extension` };
-  return { subject: new Subject(name, ['php', fixturePath(fixture), ...args]) };
+  return { subject: new Subject(name, [...wrapper, 'php', fixturePath(fixture), ...args]) };
 }
 
 /** Separates what runs from what was left out. */
