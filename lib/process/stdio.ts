@@ -8,9 +8,9 @@
  * Output is written at once and blocks while the parent does not read, as Node's own does for files
  * and pipes: what was printed before a crash or an exit is never lost.
  */
-import { Readable, Writable } from 'node:stream';
+import { Writable } from 'node:stream';
 import { binding } from '../binding';
-import { UnixSocket } from '../ipc/unix-socket';
+import { RedirectedInput } from './redirected-input';
 
 class DirectOutput extends Writable {
   readonly fd: number;
@@ -28,23 +28,6 @@ class DirectOutput extends Writable {
       return;
     }
     done();
-  }
-}
-
-class SocketInput extends Readable {
-  readonly fd = 0;
-  readonly #socket: UnixSocket;
-
-  constructor() {
-    super();
-    this.#socket = new UnixSocket(this.fd, 'stream');
-  }
-
-  override _read(size: number): void {
-    this.#socket.readAsync(size).then(
-      (chunk) => this.push(chunk.length === 0 ? null : chunk),
-      (error: unknown) => this.destroy(error as Error),
-    );
   }
 }
 
@@ -66,7 +49,7 @@ export function replaceOutput(name: 'stdout' | 'stderr'): void {
 /** In the child. `fd` is its end of the socketpair. */
 export function redirectStdio(fd: number): void {
   for (const target of [0, 1, 2]) binding.dup2(fd, target);
-  replaceStream('stdin', () => new SocketInput());
+  replaceStream('stdin', () => new RedirectedInput(0));
   replaceOutput('stdout');
   replaceOutput('stderr');
 }

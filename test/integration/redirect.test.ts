@@ -136,6 +136,30 @@ describe('redirect: input', () => {
     });
   });
 
+  for (const how of [
+    'pause',
+    'pauseInTheListener',
+    'readline',
+    'question',
+    'iteration',
+    'readable',
+    'unref',
+  ]) {
+    it(`a child that reads its stdin no more ends by itself: ${how}`, async () => {
+      expect(await resultOf(STDIO, ['stdinNotReadAnyMore', how])).to.deep.equal({
+        text: 'text\n',
+        code: 0,
+      });
+    });
+  }
+
+  it('process.stdin and read() take turns, and none loses what came meanwhile', async () => {
+    expect(await resultOf(STDIO, ['stdinByTurns'])).to.deep.equal({
+      answers: ['one\n', 'two\n', 'three\n', 'four\n', 'five\n'],
+      code: 0,
+    });
+  });
+
   it('a child that does not read its stdin ends by itself', async () => {
     expect(await resultOf(STDIO, ['stdinUnused'])).to.deep.equal({
       text: 'ends although stdin is open\n',
