@@ -84,6 +84,7 @@ export interface Binding {
 
   getPid(): number;
   getParentPid(): number;
+  cpuCount(): number;
   setAffinity(cpus: number[]): void;
   getAffinity(): number[];
   setPriority(pid: number, nice: number): void;

@@ -28,14 +28,16 @@ inline double Number(const Args& args, int index) {
   return args[index].As<v8::Number>()->Value();
 }
 
-// Throws an Error shaped like Node's own: { code: 'EAGAIN', errno: -11, syscall }.
-inline void ThrowErrno(Isolate* isolate, int error, const char* syscall) {
-  isolate->ThrowException(node::UVException(isolate, -error, syscall));
-}
+// Throws an Error shaped like Node's own: { code: 'EAGAIN', errno: -11, syscall }, and path if one is given.
+void ThrowErrno(Isolate* isolate, int error, const char* syscall, const char* path = nullptr);
 
 inline void Return(const Args& args, int32_t value) {
   args.GetReturnValue().Set(value);
 }
+
+// What a callback without a `this` is called on. The global object will not do: where the domain module is
+// loaded, MakeCallback looks for a domain in its property of that name, which is the module in the REPL.
+inline Local<Object> Receiver(Isolate* isolate) { return Object::New(isolate); }
 
 // A view of `length` bytes at `offset` of a Buffer argument.
 inline char* BytesAt(const Args& args, int buffer, int offset) {

@@ -47,7 +47,7 @@ void Call(const v8::Global<Function>& function) {
   Local<Context> context = callee->GetCreationContextChecked();
   Context::Scope context_scope(context);
   // Void: an exception went to process.on('uncaughtException') or ended the process already.
-  (void)node::MakeCallback(child.isolate, context->Global(), callee, 0, nullptr, {0, 0});
+  (void)node::MakeCallback(child.isolate, Receiver(child.isolate), callee, 0, nullptr, {0, 0});
 }
 
 // While execution is terminating, tasks are taken off their queues and run no JavaScript.

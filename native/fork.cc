@@ -79,7 +79,9 @@ void DieWithParent(pid_t parent) {
 void PrepareChild(Source* source, Mode mode, pid_t parent) {
   forked = true;
   if (mode == kChild) DieWithParent(parent);
-  if (RenewLoop(source->loop) != 0) _exit(70);  // EX_SOFTWARE: no epoll or no pipe to be had
+  const int error =
+      mode == kChild ? RenewLoopOfChild(source->loop) : RenewLoop(source->loop);
+  if (error != 0) _exit(70);  // EX_SOFTWARE: no epoll or no pipe to be had
   if (mode == kChild) {
     generation++;
     SilenceInheritedIo(source->loop);

@@ -2,6 +2,8 @@
 
 #include <signal.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 namespace prefork {
 namespace {
@@ -61,9 +63,32 @@ void StopTransfer(uv_handle_t* handle) {
   }
 }
 
+void ForgetFileWatches(uv_loop_t* loop) {
+  if (loop->inotify_fd < 0) return;
+  uv_walk(
+      loop,
+      [](uv_handle_t* handle, void*) {
+        if (handle->type == UV_FS_EVENT) uv_fs_event_stop(reinterpret_cast<uv_fs_event_t*>(handle));
+      },
+      nullptr);
+  close(loop->inotify_fd);
+  loop->inotify_fd = -1;  // libuv opens one for the child's first watch
+}
+
 }  // namespace
 
 int RenewLoop(uv_loop_t* loop) { return uv_loop_fork(loop); }
+
+int RenewLoopOfChild(uv_loop_t* loop) {
+  const bool watches = loop->inotify_fd >= 0;
+  void* lists = loop->inotify_watchers;
+  loop->inotify_watchers = nullptr;
+  const int error = uv_loop_fork(loop);
+  loop->inotify_watchers = lists;
+  if (error != 0 || !watches) return error;
+  loop->inotify_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  return loop->inotify_fd < 0 ? UV_EMFILE : 0;
+}
 
 void SilenceInheritedIo(uv_loop_t* loop) {
   for (unsigned int fd = 0; fd < loop->nwatchers; fd++) {
@@ -151,6 +176,7 @@ void RememberInheritedRequests(const uv_loop_t* loop) {
 
 void ForgetParentsTurn(uv_loop_t* loop) {
   RememberInheritedRequests(loop);
+  ForgetFileWatches(loop);
   auto forget = [](uv_handle_t* handle, void*) {
     if (handle->type == UV_ASYNC) reinterpret_cast<uv_async_t*>(handle)->pending = 0;
   };

@@ -9,6 +9,11 @@ namespace prefork {
 // A fresh epoll, wake-up fds and signal pipe. Returns 0 or a libuv error.
 int RenewLoop(uv_loop_t* loop);
 
+// The same for a child, which does not watch the files that its parent watches: set up anew they would
+// take an inotify instance for each child, of which a user has 128. The loop of libuv's that tells of changes
+// may stand on this stack; until ForgetParentsTurn() it finds its lists, and an fd with nothing to read.
+int RenewLoopOfChild(uv_loop_t* loop);
+
 // Inherited I/O fires no more; its fds stay open and usable.
 void SilenceInheritedIo(uv_loop_t* loop);
 
@@ -35,7 +40,8 @@ bool LoopAlive(const uv_loop_t* loop);
 void RememberInheritedRequests(const uv_loop_t* loop);
 
 // What the turn of the loop in which the fork happened has still brought: requests that were finished
-// do not count as inherited any more, and ports with more messages are not woken again.
+// do not count as inherited any more, ports with more messages are not woken again, and no file of the
+// parent's is watched.
 void ForgetParentsTurn(uv_loop_t* loop);
 
 }  // namespace prefork

@@ -38,6 +38,11 @@ int ForEachThread(pid_t pid, Apply apply) {
 void GetPid(const Args& args) { Return(args, getpid()); }
 void GetParentPid(const Args& args) { Return(args, getppid()); }
 
+// cpuCount(): those that are off for the moment have numbers as well.
+void CpuCount(const Args& args) {
+  Return(args, static_cast<int32_t>(sysconf(_SC_NPROCESSORS_CONF)));
+}
+
 // setAffinity(cpus)
 void SetAffinity(const Args& args) {
   Isolate* isolate = args.GetIsolate();
@@ -129,7 +134,7 @@ void Exec(const Args& args) {
   sigaction(SIGPIPE, &pipe_default, &pipe_before);
   const int error = Execute(argv.data());
   sigaction(SIGPIPE, &pipe_before, nullptr);
-  ThrowErrno(isolate, error, "execv");
+  ThrowErrno(isolate, error, "execv", argv[0]);
 }
 
 }  // namespace
@@ -137,6 +142,7 @@ void Exec(const Args& args) {
 void RegisterSched(Local<Object> exports) {
   NODE_SET_METHOD(exports, "getPid", GetPid);
   NODE_SET_METHOD(exports, "getParentPid", GetParentPid);
+  NODE_SET_METHOD(exports, "cpuCount", CpuCount);
   NODE_SET_METHOD(exports, "setAffinity", SetAffinity);
   NODE_SET_METHOD(exports, "getAffinity", GetAffinity);
   NODE_SET_METHOD(exports, "setPriority", SetPriority);

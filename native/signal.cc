@@ -37,7 +37,8 @@ void OnSignal(uv_signal_t* handle, int signo) {
   Local<Context> context = callback->GetCreationContextChecked();
   Context::Scope context_scope(context);
   Local<Value> argument = v8::Integer::New(watcher->isolate, signo);
-  (void)node::MakeCallback(watcher->isolate, context->Global(), callback, 1, &argument, {0, 0});
+  (void)node::MakeCallback(watcher->isolate, Receiver(watcher->isolate), callback, 1, &argument,
+                           {0, 0});
 }
 
 SignalWatcher* NewWatcher(Isolate* isolate, int signo) {

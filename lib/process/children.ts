@@ -28,6 +28,8 @@ export interface ChildRecord {
   /** The status goes to `onEnd` only: somebody waits for this very child. */
   claimed: boolean;
   onEnd: (status: ExitStatus) => void;
+  /** Once it was reaped. */
+  status?: ExitStatus;
 }
 
 interface Ended {
@@ -62,9 +64,14 @@ class Children {
     return this.#running.has(pid);
   }
 
+  /** By the record: the number of a child that was reaped may by now be another child's. */
+  isRunning(record: ChildRecord): boolean {
+    return this.#running.get(record.pid) === record;
+  }
+
   /** Whether `pid` has ended and was reaped, but nobody has asked for its status. */
   isUnclaimed(pid: number): boolean {
-    return this.#mailbox.some((status) => status.pid === pid);
+    return !this.has(pid) && this.#mailbox.some((status) => status.pid === pid);
   }
 
   /** Opens what watching needs, so that a fork is not followed by a failure. */
@@ -99,19 +106,18 @@ class Children {
     this.#updateRef();
   }
 
-  setKeepsLoop(pid: number, on: boolean): void {
-    const record = this.#running.get(pid);
-    if (record === undefined || record.keepsLoop === on) return;
+  setKeepsLoop(record: ChildRecord, on: boolean): void {
+    if (!this.isRunning(record) || record.keepsLoop === on) return;
     record.keepsLoop = on;
     this.#keepers += on ? 1 : -1;
     this.#updateRef();
   }
 
   /** Somebody waits for this very child: wait() shall not report it as well. */
-  claim(pid: number): void {
-    const record = this.#running.get(pid);
-    if (record !== undefined) record.claimed = true;
-    else this.#mailbox = this.#mailbox.filter((status) => status.pid !== pid);
+  claim(record: ChildRecord): void {
+    record.claimed = true;
+    const { status } = record;
+    if (status !== undefined) this.#mailbox = this.#mailbox.filter((other) => other !== status);
   }
 
   wait(mayBlock: boolean): ExitStatus | null {
@@ -120,7 +126,8 @@ class Children {
       if (status !== undefined) return status;
       if (this.#running.size === 0) return null;
       const [first, ...others] = this.#reapEnded(mayBlock);
-      for (const ended of others) this.#deliver(ended);
+      // Who waits is told of every child that its wait has reaped, the claimed ones as well.
+      for (const { status } of others) this.#deliver({ status, claimed: false });
       this.#settle();
       if (first !== undefined) return first.status;
       if (!mayBlock) return null;
@@ -177,9 +184,11 @@ class Children {
       binding.childEpollRemove(this.#epoll, record.pidfd);
       binding.closeFd(record.pidfd);
       const [code, signal] = result ?? [STATUS_TAKEN, 0];
-      ended.push({ status: { pid, code, signal }, claimed: record.claimed });
-      if (diagnostics.exit.wanted) diagnostics.exit.publish({ pid, code, signal });
-      record.onEnd({ pid, code, signal });
+      const status = { pid, code, signal };
+      record.status = status;
+      ended.push({ status, claimed: record.claimed });
+      if (diagnostics.exit.wanted) diagnostics.exit.publish({ ...status });
+      record.onEnd(status);
     }
     return ended;
   }

@@ -9,13 +9,12 @@
  *
  * The facts it follows are those of Swoole\Process; docs/swoole-map.md says what differs.
  */
-import { cpus } from 'node:os';
 import { binding } from '../binding';
 import { PreforkError } from '../errors';
 import { generation } from '../ipc/generation';
 import { checkFunction, checkInteger, checkString, invalidType } from '../validate';
 import { ITIMER_PROF, ITIMER_REAL, ITIMER_VIRTUAL, setAlarm } from './alarm';
-import { children, type ExitStatus } from './children';
+import { children, type ChildRecord, type ExitStatus } from './children';
 import * as constants from './constants';
 import type { PipeType } from './constants';
 import { daemonize, type DaemonOptions } from './daemon';
@@ -58,6 +57,7 @@ export class Process extends ProcessChannel {
 
   readonly #redirect: boolean;
   #pid: number | null = null;
+  #record: ChildRecord | null = null;
   /** The fork generation that has started the child, and the one that is the child. */
   #parentGeneration = -1;
   #childGeneration = -1;
@@ -94,8 +94,8 @@ export class Process extends ProcessChannel {
    * by whomever. It takes the status: a later {@link Process.wait} does not report this child.
    */
   get exited(): Promise<ExitStatus> {
-    if (this.#pid === null) this.#claimed = true;
-    else children.claim(this.#pid);
+    if (this.#record === null) this.#claimed = true;
+    else children.claim(this.#record);
     return this.#exit.promise;
   }
 
@@ -165,7 +165,7 @@ export class Process extends ProcessChannel {
    */
   exec(file: string, args: readonly string[] = []): never {
     if (!Array.isArray(args)) throw invalidType('args', 'an array of strings', args);
-    return binding.exec(checkPath(file), args.map(checkWord));
+    return binding.exec(checkPath(file), Array.from(args, checkWord));
   }
 
   /** Sets the title that ps(1) shows for the calling process; cut to the room its command line has. */
@@ -278,8 +278,9 @@ export class Process extends ProcessChannel {
    */
   static setAffinity(cpuIds: readonly number[]): void {
     if (!Array.isArray(cpuIds)) throw invalidType('cpus', 'an array of numbers', cpuIds);
-    checkInteger('cpus.length', cpuIds.length, 1, cpus().length);
-    binding.setAffinity(cpuIds.map((cpu) => checkInteger('cpus', cpu, 0, cpus().length - 1)));
+    const count = binding.cpuCount();
+    checkInteger('cpus.length', cpuIds.length, 1, count);
+    binding.setAffinity(Array.from(cpuIds, (cpu) => checkInteger('cpus', cpu, 0, count - 1)));
   }
 
   /** The CPUs this process may run on. */
@@ -297,7 +298,7 @@ export class Process extends ProcessChannel {
 
   #isRunning(): boolean {
     const own = this.#parentGeneration === generation();
-    return own && this.#pid !== null && children.has(this.#pid);
+    return own && this.#record !== null && children.isRunning(this.#record);
   }
 
   #startedPid(): number {
@@ -318,26 +319,28 @@ export class Process extends ProcessChannel {
   }
 
   #adopt(pid: number, pidfd: number): void {
-    if (this.#pid !== null) this.#exit = deferred();
-    const { resolve } = this.#exit;
-    this.#pid = pid;
-    this.#parentGeneration = generation();
-    children.add({
+    const exit = this.#pid === null ? this.#exit : deferred<ExitStatus>();
+    const record: ChildRecord = {
       pid,
       pidfd,
       keepsLoop: this.#keepsLoop,
       claimed: this.#claimed,
       onEnd: (status) => {
         this.channel.release();
-        resolve(status);
+        exit.resolve(status);
       },
-    });
+    };
+    children.add(record);
+    this.#pid = pid;
+    this.#record = record;
+    this.#exit = exit;
     this.#claimed = false;
+    this.#parentGeneration = generation();
   }
 
   #setKeepsLoop(on: boolean): this {
     this.#keepsLoop = on;
-    if (this.#pid !== null) children.setKeepsLoop(this.#pid, on);
+    if (this.#record !== null) children.setKeepsLoop(this.#record, on);
     return this;
   }
 

@@ -63,7 +63,14 @@ describe('exec', () => {
     };
     expect(exit).to.equal(4);
     expect(error).to.include({ code: 'ENOENT', errno: -2, syscall: 'execv' });
-    expect(error.message).to.match(/^ENOENT/);
+    expect(error).to.include({ path: '/no/such/program' });
+    expect(error.message).to.match(/^ENOENT.*'\/no\/such\/program'$/);
+  });
+
+  it('throws ENOEXEC, of which libuv does not know, for a file of no format', async () => {
+    const { error } = (await resultOf(EXEC, ['enoexec'])) as { error: { message: string } };
+    expect(error).to.include({ code: 'ENOEXEC', errno: -8, syscall: 'execv' });
+    expect(error.message).to.match(/^ENOEXEC.*no-program/);
   });
 
   it('throws EACCES for a file that is no program', async () => {

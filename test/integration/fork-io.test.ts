@@ -12,6 +12,7 @@ const guarantees: [name: string, title: string, answer: unknown][] = [
   ['fetch-storm', '50 fetches at once', true],
   ['fs', 'fs with promises, callbacks and streams', ['content', 'content', 'content']],
   ['fs-watch', 'fs.watch', 'watched'],
+  ['fs-watch-beside-parent', "fs.watch beside its parent's", ['of-the-child', []]],
   ['dns', 'dns.lookup', [true, '127.0.0.1']],
   ['zlib', 'zlib calls and pipelines', [1_000_000, 'b']],
   ['crypto', 'crypto on the thread pool', [true, 16, 16, 'ba7816bf', true]],

@@ -29,6 +29,7 @@ const guarantees: [name: string, title: string, answer: unknown, node?: string[]
   ['profiler', 'an inspector session with the CPU profiler', true],
   ['heap-snapshot', 'a heap snapshot', true],
   ['vm', 'a vm context', '2,4'],
+  ['global-domain', 'callbacks and signals, though the domain module is a global', 12],
 ];
 
 describe('fork: a child may rely on', () => {

@@ -28,6 +28,8 @@ const places: [place: string, title: string, rest: string[]][] = [
   ['proxy', 'the trap of a Proxy', ['trapped']],
   ['vm-context', 'another vm context', ['value']],
   ['fs-callback', 'a callback of fs', ['rest of the callback']],
+  ['watch-listener', 'a listener of fs.watch', ['rest of the listener']],
+  ['closed-watch-listener', 'a listener of fs.watch that has closed it', ['rest of the listener']],
   ['exception-listener', 'an uncaughtException listener', ['rest of the listener']],
   ['before-exit', 'a beforeExit listener', []],
 ];

@@ -58,6 +58,7 @@ describe('affinity', () => {
       'ERR_OUT_OF_RANGE',
       'ERR_INVALID_ARG_TYPE',
       'ERR_INVALID_ARG_TYPE',
+      'ERR_INVALID_ARG_TYPE',
     ]);
   });
 });

@@ -83,6 +83,11 @@ export class FakeKernel {
     if (!this.openFds.delete(fd)) throw systemError('EBADF', 'close', `fd ${String(fd)}`);
   }
 
+  /** The next child gets a number that is free again. */
+  reusePid(pid: number): void {
+    this.#nextPid = pid;
+  }
+
   fork(out: Int32Array): number {
     const pid = this.#nextPid++;
     out[0] = this.openFd();

@@ -15,19 +15,21 @@ import {
 describe('children', () => {
   let kernel: FakeKernel;
 
-  const forked = (record: Partial<ChildRecord> = {}): number => {
+  const forkedRecord = (record: Partial<ChildRecord> = {}): ChildRecord => {
     const out = new Int32Array(1);
     const pid = kernel.fork(out);
-    children.add({
+    const full = {
       pid,
       pidfd: out[0] as number,
       keepsLoop: true,
       claimed: false,
       onEnd: () => undefined,
       ...record,
-    });
-    return pid;
+    };
+    children.add(full);
+    return full;
   };
+  const forked = (record: Partial<ChildRecord> = {}): number => forkedRecord(record).pid;
   const loopIsKept = (): boolean => FakeWatcher.of(kernel.epoll).ref;
 
   beforeEach(() => {
@@ -146,19 +148,19 @@ describe('children', () => {
 
     it('nobody but the Process when it was claimed while it ran', () => {
       const onEnd = sinon.spy();
-      const pid = forked({ onEnd });
-      children.claim(pid);
-      kernel.end(pid);
+      const record = forkedRecord({ onEnd });
+      children.claim(record);
+      kernel.end(record.pid);
       kernel.turn();
       expect(onEnd.callCount).to.equal(1);
       expect(children.wait(false)).to.equal(null);
     });
 
     it('claiming takes it out of the mailbox too', () => {
-      const pid = forked();
-      kernel.end(pid);
+      const record = forkedRecord();
+      kernel.end(record.pid);
       kernel.turn();
-      children.claim(pid);
+      children.claim(record);
       expect(children.wait(false)).to.equal(null);
     });
 
@@ -167,27 +169,74 @@ describe('children', () => {
       kernel.end(pid);
       expect(children.wait(true)).to.deep.equal(statusOf(pid));
     });
+
+    it('so do further ones: a claimed child that ended at the same moment is told by the next', () => {
+      const pids = [forked({ claimed: true }), forked({ claimed: true }), forked()];
+      for (const pid of pids) kernel.end(pid);
+      expect(pids.map(() => children.wait(true))).to.deep.equal(pids.map(statusOf));
+      expect(children.wait(true)).to.equal(null);
+    });
+  });
+
+  describe('a pid that was used before', () => {
+    /** Ends and reaps a child whose number the next one gets; nobody asks for its status. */
+    const predecessor = (): ChildRecord => {
+      const record = forkedRecord();
+      kernel.end(record.pid, 3);
+      kernel.turn();
+      kernel.reusePid(record.pid);
+      return record;
+    };
+
+    it('is not the first child: that one does not run, and nothing said of it concerns the second', () => {
+      const first = predecessor();
+      const second = forkedRecord();
+      expect(second.pid).to.equal(first.pid);
+      expect([first, second].map((record) => children.isRunning(record))).to.deep.equal([
+        false,
+        true,
+      ]);
+      children.setKeepsLoop(first, false);
+      expect(loopIsKept()).to.equal(true);
+      children.claim(first);
+      expect(children.wait(false)).to.equal(null);
+      kernel.end(second.pid, 4);
+      expect(children.wait(false)).to.include({ pid: second.pid, code: 4 });
+    });
+
+    it('can be sent a signal while it runs, though nobody asked for the first status', () => {
+      const { pid } = predecessor();
+      expect(children.isUnclaimed(pid)).to.equal(true);
+      forked();
+      expect(children.isUnclaimed(pid)).to.equal(false);
+      kernel.end(pid, 4);
+      kernel.turn();
+      expect([children.wait(false)?.code, children.wait(false)?.code]).to.deep.equal([3, 4]);
+    });
   });
 
   describe('setKeepsLoop', () => {
     it('lets the loop end, and keeps it again', () => {
-      const pid = forked();
-      children.setKeepsLoop(pid, false);
+      const record = forkedRecord();
+      children.setKeepsLoop(record, false);
       expect(loopIsKept()).to.equal(false);
-      children.setKeepsLoop(pid, true);
+      children.setKeepsLoop(record, true);
       expect(loopIsKept()).to.equal(true);
     });
 
     it('counts twice the same once', () => {
-      const pid = forked();
+      const record = forkedRecord();
       forked();
-      children.setKeepsLoop(pid, false);
-      children.setKeepsLoop(pid, false);
+      children.setKeepsLoop(record, false);
+      children.setKeepsLoop(record, false);
       expect(loopIsKept(), 'the other child keeps it').to.equal(true);
     });
 
     it('does nothing for a child that is gone', () => {
-      children.setKeepsLoop(1, true);
+      const record = forkedRecord({ keepsLoop: false });
+      kernel.end(record.pid);
+      kernel.turn();
+      children.setKeepsLoop(record, true);
       expect(loopIsKept()).to.equal(false);
     });
   });

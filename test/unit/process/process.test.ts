@@ -173,6 +173,12 @@ describe('Process', () => {
       expect(Process.getAffinity()).to.deep.equal([0, 1]);
     });
 
+    it('knows the CPUs that are off, whose numbers lie between those of others', () => {
+      sinon.stub(binding, 'cpuCount').returns(100);
+      Process.setAffinity([98]);
+      expect(setAffinity.args).to.deep.equal([[[98]]]);
+    });
+
     it('refuses an empty list, an unknown CPU and what is no list', () => {
       thrownBy(() => {
         Process.setAffinity([]);
