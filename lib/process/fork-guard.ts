@@ -26,37 +26,50 @@ export function setForeignThreads(reaction: ForeignThreads): void {
  */
 export function checkForkIsSafe(): void {
   if (!isMainThread()) {
-    throw new PreforkError(
-      'ERR_UNSAFE_FORK',
-      'cannot fork from a Worker thread: only that thread would live on. Fork from the main thread',
+    throw unsafe('from a Worker thread: only that thread would live on. Fork from the main thread');
+  }
+  if (isEnding()) {
+    throw unsafe(
+      'while this process ends (in an exit listener): the event loop that the child would run is over. ' +
+        'Fork before process.exit(), or in a beforeExit listener',
     );
   }
   warnOfUntestedNode();
   warnOfInspector();
+  checkThreads();
+}
+
+function checkThreads(): void {
   const { workers, profiler, foreign } = takeCensus();
   if (workers.length > 0) {
-    throw new PreforkError(
-      'ERR_UNSAFE_FORK',
-      `cannot fork while Worker threads run (${workers.join(', ')}): they would be lost in the ` +
+    throw unsafe(
+      `while Worker threads run (${workers.join(', ')}): they would be lost in the ` +
         'child, with every lock they hold. End them first, or start them after the fork',
     );
   }
   if (profiler && nodeLine() < PROFILER_SAFE_LINE) {
-    throw new PreforkError(
-      'ERR_UNSAFE_FORK',
-      'cannot fork while the CPU profiler runs (--cpu-prof, inspector): on this Node a child waits ' +
+    throw unsafe(
+      'while the CPU profiler runs (--cpu-prof, inspector): on this Node a child waits ' +
         'for its thread for ever. Stop it first, start it in the child, or use Node 24',
     );
   }
   if (foreign.length > 0) reportForeignThreads(foreign);
 }
 
+function unsafe(why: string): PreforkError {
+  return new PreforkError('ERR_UNSAFE_FORK', `cannot fork ${why}`);
+}
+
+/** From the first exit listener on; Node has no public name for it. */
+function isEnding(): boolean {
+  return Reflect.get(process, '_exiting') === true;
+}
+
 function reportForeignThreads(names: string[]): void {
   const text =
     `threads of other libraries run (${names.join(', ')}): they do not exist in a forked child, ` +
     'and what waits for them there hangs. Use such a library only after the fork';
-  if (foreignThreads === 'error')
-    throw new PreforkError('ERR_UNSAFE_FORK', `cannot fork while ${text}`);
+  if (foreignThreads === 'error') throw unsafe(`while ${text}`);
   if (foreignThreads === 'warn') warnOnce('PREFORK_FOREIGN_THREADS', text);
 }
 

@@ -41,6 +41,25 @@ describe('errors: Worker threads', () => {
   }
 });
 
+describe('errors: the end of the process', () => {
+  assertNothingLeaks();
+
+  for (const how of ['at the natural end', 'exit']) {
+    it(`start and daemon in an exit listener are ERR_UNSAFE_FORK: ${how}`, async () => {
+      const { message, ...rest } = (await resultOf(MISUSE, ['inAnExitListener', how])) as Failure;
+      expect(message).to.match(/exit listener/);
+      expect(rest).to.deep.equal({
+        code: 'ERR_UNSAFE_FORK',
+        ours: true,
+        left: [],
+        pid: null,
+        none: null,
+        daemon: 'ERR_UNSAFE_FORK',
+      });
+    });
+  }
+});
+
 describe('errors: misuse', () => {
   assertNothingLeaks();
 
