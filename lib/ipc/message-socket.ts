@@ -2,6 +2,7 @@
  * A dgram socket on the event loop: one `message` event for each message. It owns its fd.
  *
  *   send() -> kernel, or while that is full -> queue -> `drain` once the queue is empty again
+ *   kernel -> `message`, or while nobody listens to that: it stays in the kernel
  */
 import { EventEmitter } from 'node:events';
 import { isSystemError } from '../errors';
@@ -29,8 +30,10 @@ export class MessageSocket extends EventEmitter<MessageSocketEvents> {
     this.#socket = new UnixSocket(fd, 'dgram');
     this.#socket.setBlocking(false);
     this.#watcher = new FdWatcher(fd);
-    this.#watcher.onReadable(() => {
-      this.#receive();
+    this.#watchInput();
+    // Every emitter has this event, of which the map of typed ones knows nothing.
+    (this as unknown as EventEmitter).on('newListener', (event) => {
+      if (event === 'message' && !this.closed) this.#watchInput();
     });
   }
 
@@ -81,8 +84,18 @@ export class MessageSocket extends EventEmitter<MessageSocketEvents> {
     return this;
   }
 
+  #watchInput(): void {
+    this.#watcher.onReadable(() => {
+      this.#receive();
+    });
+  }
+
   #receive(): void {
     for (let i = 0; i < MESSAGES_PER_TURN && !this.closed; i++) {
+      if (this.listenerCount('message') === 0) {
+        this.#leaveInput();
+        return;
+      }
       const message = this.#tryReceive();
       if (message === null) return;
       if (message.length === 0) {
@@ -91,6 +104,12 @@ export class MessageSocket extends EventEmitter<MessageSocketEvents> {
       }
       this.emit('message', message);
     }
+  }
+
+  /** Nobody takes messages: the end is told all the same, unless a message comes before it. */
+  #leaveInput(): void {
+    if (this.#socket.atEnd()) this.close();
+    else if (this.#socket.hasInput()) this.#watcher.onReadable(null);
   }
 
   #tryReceive(): Buffer | null {
@@ -122,7 +141,7 @@ export class MessageSocket extends EventEmitter<MessageSocketEvents> {
   }
 
   #fail(error: Error): void {
-    this.close();
     process.nextTick(() => this.emit('error', error));
+    this.close();
   }
 }

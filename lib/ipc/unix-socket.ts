@@ -141,6 +141,11 @@ export class UnixSocket extends OwnedFd {
     return this.#held === null && binding.peekInput(this.openFd()) === 0;
   }
 
+  /** Whether a read would find something, or the end, at once. */
+  hasInput(): boolean {
+    return this.#held !== null || binding.peekInput(this.openFd()) >= 0;
+  }
+
   /** `how`: 0 ends reading, 1 ends writing.  See shutdown(2). */
   shutdown(how: 0 | 1): void {
     binding.shutdown(this.openFd(), how);

@@ -194,9 +194,10 @@ export abstract class ProcessChannel {
     return this.queue.pop(size);
   }
 
-  /** {@link push} that waits on the event loop, in both modes. */
-  async pushAsync(data: string | Uint8Array, { signal }: AsyncOptions = {}): Promise<void> {
+  /** {@link push} that waits on the event loop, in both modes; resolves to true. */
+  async pushAsync(data: string | Uint8Array, { signal }: AsyncOptions = {}): Promise<true> {
     await this.queue.pushAsync(data, signal);
+    return true;
   }
 
   /** {@link pop} that waits on the event loop, in both modes. */

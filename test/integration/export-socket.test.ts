@@ -54,6 +54,13 @@ describe('exportSocket', () => {
     });
   });
 
+  it('MessageSocket: messages wait for a listener, or for read()', async () => {
+    expect(await resultOf(SOCKETS, ['oneByOne'])).to.deep.equal({
+      messages: ['one', 'two', 'three', 'four'],
+      code: 0,
+    });
+  });
+
   it('MessageSocket: no message comes after close()', async () => {
     expect(await resultOf(SOCKETS, ['noMoreMessagesAfterClose'])).to.deep.equal({
       messages: ['0'],

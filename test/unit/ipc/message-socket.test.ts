@@ -78,6 +78,26 @@ describe('MessageSocket', () => {
     expect(closed.callCount).to.equal(1);
   });
 
+  it('leaves a message in the pipe while nobody listens, and takes it for the next listener', () => {
+    (binding.peekInput as sinon.SinonStub).returns(1);
+    watcher.fire(READABLE);
+    expect(receive.called).to.equal(false);
+    expect(watcher.events & READABLE, 'does not spin').to.equal(0);
+    comes('one', 'two');
+    const first = sinon.spy();
+    socket.once('message', first);
+    watcher.fire(READABLE);
+    expect(first.args.map(([data]) => String(data))).to.deep.equal(['one']);
+    expect(receive.callCount, 'the second stays').to.equal(1);
+  });
+
+  it('goes on waiting for the end while nobody listens and nothing comes', () => {
+    (binding.peekInput as sinon.SinonStub).returns(-1);
+    watcher.fire(READABLE);
+    expect(socket.closed).to.equal(false);
+    expect(watcher.events & READABLE).to.equal(READABLE);
+  });
+
   it('send() returns true when the kernel took the message', () => {
     expect(socket.send('now')).to.equal(true);
     expect(socket.queuedMessages).to.equal(0);
@@ -124,8 +144,11 @@ describe('MessageSocket', () => {
     socket.on('error', failed);
     send.throws(systemError('EPIPE', 'send', 'gone'));
     socket.send('x');
+    const closed = sinon.spy();
+    socket.on('close', closed);
     expect(socket.closed).to.equal(true);
     await nextTick();
+    expect(closed.calledAfter(failed)).to.equal(true);
     expect(failed.calledOnce).to.equal(true);
     expect(failed.firstCall.args[0]).to.have.property('code', 'EPIPE');
   });
@@ -133,6 +156,7 @@ describe('MessageSocket', () => {
   it('tells a failing read by an error event, and closes', async () => {
     const failed = sinon.spy();
     socket.on('error', failed);
+    socket.on('message', () => undefined);
     receive.throws(systemError('ECONNRESET', 'recv', 'reset'));
     watcher.fire(READABLE);
     await nextTick();
