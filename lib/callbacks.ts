@@ -1,7 +1,7 @@
 /** Callbacks of named events. Names are matched without case; a second callback replaces the first. */
 import { PreforkError } from './errors';
 import { nearest } from './nearest';
-import { checkFunction } from './validate';
+import { checkFunction, checkString } from './validate';
 
 type AnyCallback = (...args: never[]) => unknown;
 
@@ -23,6 +23,7 @@ export class Callbacks<Events extends { [Name in keyof Events]: AnyCallback }> {
 
   /** @throws PreforkError ERR_UNKNOWN_EVENT with the nearest name; ERR_INVALID_ARG_TYPE */
   set(name: string, callback: unknown): void {
+    checkString('event', name);
     const known = this.#names.find((other) => other.toLowerCase() === name.toLowerCase());
     if (known === undefined) {
       throw new PreforkError(

@@ -35,6 +35,13 @@ export function checkString(name: string, value: unknown): string {
   return value;
 }
 
+export function checkObject(name: string, value: unknown): object {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw invalidType(name, 'an object', value);
+  }
+  return value;
+}
+
 /** Bytes to send: a string as UTF-8, or a Uint8Array as it is. Empty data is refused. */
 export function checkData(value: unknown): Buffer {
   const data = toBuffer(value);

@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { checkControlSocket, checkStatusPage, type ControlOptions } from '../control/options';
 import { PreforkError } from '../errors';
 import { nearest } from '../nearest';
-import { checkInteger, checkString, invalidType } from '../validate';
+import { checkInteger, checkObject, checkString, invalidType } from '../validate';
 import type { Privileges } from './privileges';
 import { DEFAULT_RESTART, type RestartOptions, type RestartPolicy } from './restart-policy';
 
@@ -98,7 +98,7 @@ const CHECKS: Record<keyof PoolOptions, Check> = {
 /** Adds `options` to `settings`. @throws PreforkError ERR_UNKNOWN_OPTION with the nearest name */
 export function mergeOptions(settings: PoolSettings, options: PoolOptions): PoolSettings {
   const merged: Record<string, unknown> = { ...settings };
-  for (const [name, value] of Object.entries(options)) {
+  for (const [name, value] of Object.entries(checkObject('options', options))) {
     if (!Object.hasOwn(CHECKS, name)) throw unknownOption(name, Object.keys(CHECKS));
     if (value !== undefined) merged[name] = CHECKS[name as keyof PoolOptions](name, value);
   }
@@ -113,18 +113,26 @@ export function unknownOption(name: string, known: readonly string[]): PreforkEr
 }
 
 function checkRestart(name: string, value: unknown): RestartPolicy {
-  if (typeof value !== 'object' || value === null) throw invalidType(name, 'an object', value);
   const policy: RestartPolicy = { ...DEFAULT_RESTART };
-  for (const [key, number] of Object.entries(value)) {
+  for (const [key, number] of Object.entries(checkObject(name, value)) as [string, unknown][]) {
     if (!Object.hasOwn(DEFAULT_RESTART, key)) {
       throw unknownOption(`${name}.${key}`, Object.keys(DEFAULT_RESTART));
     }
-    if (typeof number !== 'number' || !(number >= 0)) {
-      throw invalidType(`${name}.${key}`, 'a number of 0 or more', number);
-    }
-    policy[key as keyof RestartPolicy] = number;
+    if (number === undefined) continue;
+    policy[key as keyof RestartPolicy] = checkPolicyNumber(`${name}.${key}`, key, number);
   }
   return policy;
+}
+
+/** More jitter than the whole delay would make it negative. */
+function checkPolicyNumber(name: string, key: string, value: unknown): number {
+  if (typeof value !== 'number') throw invalidType(name, 'a number', value);
+  const most = key === 'jitter' ? 1 : Infinity;
+  if (value >= 0 && value <= most) return value;
+  throw new PreforkError(
+    'ERR_OUT_OF_RANGE',
+    `${name} must be a number from 0 to ${String(most)}, got ${String(value)}`,
+  );
 }
 
 function checkAffinity(name: string, value: unknown): boolean | number[] {

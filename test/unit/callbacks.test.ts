@@ -52,6 +52,14 @@ describe('Callbacks', () => {
     expect(message).to.equal('a server has no event "wrkerStart"; the nearest is "workerStart"');
   });
 
+  it('refuses a name that is no string', () => {
+    for (const wrong of [undefined, null, 5, Symbol('close')]) {
+      thrownBy(() => {
+        callbacks.set(wrong as unknown as string, () => undefined);
+      }, 'ERR_INVALID_ARG_TYPE');
+    }
+  });
+
   for (const wrong of [undefined, null, 'close', {}]) {
     it(`refuses ${JSON.stringify(wrong) ?? 'undefined'} as a callback and keeps the one before`, () => {
       const callback = (): void => undefined;

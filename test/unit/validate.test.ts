@@ -3,6 +3,7 @@ import {
   checkData,
   checkFunction,
   checkInteger,
+  checkObject,
   checkString,
   invalidType,
 } from '../../lib/validate';
@@ -48,6 +49,15 @@ describe('validate', () => {
     expect(checkString('title', '')).to.equal('');
     const { message } = thrownBy(() => checkString('title', 4), 'ERR_INVALID_ARG_TYPE');
     expect(message).to.equal('title must be a string, got 4');
+  });
+
+  it('checkObject accepts an object only, and no array', () => {
+    const value = { a: 1 };
+    expect(checkObject('options', value)).to.equal(value);
+    for (const wrong of [null, undefined, 'a', 5, [], () => undefined]) {
+      const { message } = thrownBy(() => checkObject('options', wrong), 'ERR_INVALID_ARG_TYPE');
+      expect(message).to.match(/^options must be an object, got /);
+    }
   });
 
   it('shows a symbol without stumbling over it', () => {

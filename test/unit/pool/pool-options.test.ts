@@ -128,13 +128,27 @@ describe('pool options', () => {
     });
 
     it('restart: negative numbers and what is none', () => {
-      for (const value of [-1, NaN, '5', null]) {
-        const { message } = thrownBy(
-          () => merge({ restart: { minUptime: value } }),
-          'ERR_INVALID_ARG_TYPE',
-        );
+      for (const [value, code] of [
+        [-1, 'ERR_OUT_OF_RANGE'],
+        [NaN, 'ERR_OUT_OF_RANGE'],
+        ['5', 'ERR_INVALID_ARG_TYPE'],
+        [null, 'ERR_INVALID_ARG_TYPE'],
+      ] as const) {
+        const { message } = thrownBy(() => merge({ restart: { minUptime: value } }), code);
         expect(message).to.include('restart.minUptime');
       }
+    });
+
+    it('restart: jitter that would make a delay negative', () => {
+      expect(merge({ restart: { jitter: 1 } }).restart.jitter).to.equal(1);
+      thrownBy(() => merge({ restart: { jitter: 1.1 } }), 'ERR_OUT_OF_RANGE');
+    });
+
+    it('what is no object', () => {
+      for (const options of [null, undefined, 'title', 5, []]) {
+        thrownBy(() => merge(options as unknown as object), 'ERR_INVALID_ARG_TYPE');
+      }
+      thrownBy(() => merge({ restart: [] }), 'ERR_INVALID_ARG_TYPE');
     });
 
     it('changes nothing when one of several is bad', () => {
@@ -151,6 +165,10 @@ describe('pool options', () => {
         maxDelay: 50,
         jitter: 0,
       });
+    });
+
+    it('has its default also where it is undefined', () => {
+      expect(merge({ restart: { maxDelay: undefined } }).restart).to.deep.equal(DEFAULT_RESTART);
     });
 
     it('does not change the defaults', () => {
