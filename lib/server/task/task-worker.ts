@@ -12,6 +12,7 @@ import { PreforkError } from '../../errors';
 import { decodePayload, encodePayload, type Payload } from '../../ipc/payload';
 import { requestLimit } from '../../pool/request-limit';
 import type { WorkerRow, WorkerTable } from '../../pool/worker-table';
+import { isThenable } from '../../thenable';
 import type { Addresses } from '../bus/addresses';
 import type { Bus } from '../bus/bus';
 import type { Inbox } from '../bus/inbox';
@@ -312,11 +313,6 @@ export class TaskWorker implements TaskIntake {
     await this.#source.drain();
     await this.idle();
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  if (value === null || typeof value !== 'object') return false;
-  return value instanceof Promise || typeof (value as { then?: unknown }).then === 'function';
 }
 
 function failureOf(error: unknown): string {
