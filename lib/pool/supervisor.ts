@@ -11,14 +11,20 @@ import { sendSignal } from '../process/signals';
 import {
   instancesOf,
   isEmpty,
-  isReplaced,
   reconcile,
   type Action,
   type GroupState,
   type Instance,
   type Slot,
 } from './reconcile';
+import { Reload, type ReloadReport } from './reload';
 import { cannotStart, decideRestart, type RestartPolicy, type WorkerEnd } from './restart-policy';
+import { leaveUnhandled } from './unhandled';
+
+/** Of a longer one Node makes one of 1 ms. */
+const LONGEST_TIMER_MS = 0x7fffffff;
+
+export type { ReloadReport };
 
 /** What a group does with its workers; the supervisor decides when. */
 export interface WorkerGroup {
@@ -49,35 +55,14 @@ export interface SupervisorOptions {
   startFirst: boolean;
 }
 
-/** What a reload did. */
-export interface ReloadReport {
-  generation: number;
-  /** Workers that were replaced. */
-  replaced: number;
-  /** Of these, workers that had to be killed after `maxWaitTime`. */
-  killed: number;
-  /**
-   * The id of a worker whose successor ended before it served. The reload has stopped there: the others run
-   * on in their old generation. Missing when all went well.
-   */
-  failed?: number;
-  durationMs: number;
-}
+/** In ms. It is monotonic: who sets the time of day moves no deadline. */
+const clock = (): number => Math.floor(performance.now());
 
 interface Supervised {
   group: WorkerGroup;
   state: GroupState;
   failures: number[];
   reload: Reload | null;
-}
-
-interface Reload {
-  startedAt: number;
-  replaced: number;
-  killed: number;
-  failed: number | null;
-  promise: Promise<ReloadReport>;
-  resolve: (report: ReloadReport) => void;
 }
 
 export class Supervisor {
@@ -114,17 +99,10 @@ export class Supervisor {
   /** Replaces every worker of a group. A second call during a reload joins it. */
   reload(name: string): Promise<ReloadReport> {
     const supervised = this.#named(name);
-    if (supervised.reload !== null) return supervised.reload.promise;
-    let resolve!: (report: ReloadReport) => void;
-    const promise = new Promise<ReloadReport>((settle) => {
-      resolve = settle;
-    });
-    const startedAt = Date.now();
-    supervised.reload = { startedAt, replaced: 0, killed: 0, failed: null, promise, resolve };
-    supervised.state.reloadFailed = false;
-    supervised.state.generation++;
+    if (supervised.reload !== null) return supervised.reload.done;
+    supervised.reload = new Reload(supervised.state, clock());
     this.#requestTick();
-    return promise;
+    return supervised.reload.done;
   }
 
   /** The worker with this pid serves. */
@@ -138,10 +116,12 @@ export class Supervisor {
   /** The worker with this pid goes on by itself; its slot gets a new one. */
   detach(pid: number): void {
     const found = this.#find(pid);
-    if (found === null || found.slot.current !== found.instance) return;
-    found.instance.detached = true;
-    found.instance.killAt = Infinity;
-    retireCurrent(found.slot);
+    if (found === null || found.instance.detached) return;
+    const { slot, instance, supervised } = found;
+    supervised.reload?.countGone(instance);
+    instance.detached = true;
+    instance.killAt = Infinity;
+    if (slot.current === instance) retireCurrent(slot);
     this.#requestTick();
   }
 
@@ -150,7 +130,7 @@ export class Supervisor {
     const found = this.#find(pid);
     if (found === null || found.slot.current !== found.instance) return;
     retireCurrent(found.slot);
-    if (found.instance.stage !== 'draining') this.#terminate(found.instance, Date.now());
+    if (found.instance.stage !== 'draining') this.#terminate(found.instance, clock());
     this.#requestTick();
   }
 
@@ -158,7 +138,7 @@ export class Supervisor {
   terminate(pid: number): void {
     const found = this.#find(pid);
     if (found === null || found.instance.stage === 'draining') return;
-    this.#terminate(found.instance, Date.now());
+    this.#terminate(found.instance, clock());
     this.#requestTick();
   }
 
@@ -182,7 +162,7 @@ export class Supervisor {
   }
 
   #tick(): void {
-    const now = Date.now();
+    const now = clock();
     if (this.#stopping) this.#stopNextGroup();
     let wakeAt = Infinity;
     for (const supervised of this.#groups) {
@@ -212,9 +192,10 @@ export class Supervisor {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
     if (wakeAt === Infinity) return;
+    const delay = Math.min(wakeAt - now, LONGEST_TIMER_MS);
     this.#timer = setTimeout(() => {
       this.#tick();
-    }, wakeAt - now);
+    }, delay);
   }
 
   #act(supervised: Supervised, action: Action, now: number): void {
@@ -231,7 +212,7 @@ export class Supervisor {
         return;
       case 'kill':
         action.instance.killAt = Infinity;
-        if (supervised.reload !== null) supervised.reload.killed++;
+        supervised.reload?.countKilled();
         sendSignal(action.instance.pid, 'SIGKILL');
     }
   }
@@ -245,8 +226,7 @@ export class Supervisor {
       if (this.#starting) throw error;
       // The machine is short of something, or a Worker thread runs: try again later.
       const failure = { code: 1, signal: 0, uptimeMs: 0, provedItself: false };
-      this.#putOff(supervised, slot, failure, state.generation);
-      group.degraded(slot.id, supervised.failures[slot.id] ?? 0, error as Error);
+      this.#putOff(supervised, slot, failure, state.generation, error as Error);
       this.#requestTick();
       return;
     }
@@ -283,58 +263,55 @@ export class Supervisor {
     } else {
       slot.retired = slot.retired.filter((other) => other !== instance);
     }
-    if (instance.generation < supervised.state.generation && supervised.reload !== null) {
-      supervised.reload.replaced++;
-    }
-    supervised.group.ended(slot.id, status.pid, status, expected);
+    if (!instance.detached) supervised.reload?.countGone(instance);
     this.#requestTick();
+    tell(() => {
+      supervised.group.ended(slot.id, status.pid, status, expected);
+    });
   }
 
   #endOf(supervised: Supervised, instance: Instance, status: ExitStatus) {
     return {
       code: status.code,
       signal: status.signal,
-      uptimeMs: Date.now() - instance.startedAt,
+      uptimeMs: clock() - instance.startedAt,
       provedItself: supervised.group.provedItself(instance.pid),
     };
   }
 
-  #putOff(supervised: Supervised, slot: Slot, end: WorkerEnd, generation: number): void {
+  /** @param why - it could not even be forked: told each time */
+  #putOff(
+    supervised: Supervised,
+    slot: Slot,
+    end: WorkerEnd,
+    generation: number,
+    why?: Error,
+  ): void {
     const before = supervised.failures[slot.id] ?? 0;
     const decision = decideRestart(this.#options.restart, before, end, Math.random);
     supervised.failures[slot.id] = decision.failures;
-    slot.startAt = decision.delay === 0 ? 0 : Date.now() + decision.delay;
+    slot.startAt = decision.delay === 0 ? 0 : clock() + decision.delay;
     if (generation === supervised.state.generation && cannotStart(decision, end)) {
-      this.#failReload(supervised, slot);
+      supervised.reload?.fail(slot.id);
     }
-    if (decision.degraded) supervised.group.degraded(slot.id, decision.failures);
-  }
-
-  /** Start-first needs not: there the old worker serves until a successor does. */
-  #failReload({ reload, state }: Supervised, slot: Slot): void {
-    if (reload === null || state.startFirst) return;
-    state.reloadFailed = true;
-    reload.failed ??= slot.id;
-  }
-
-  #settleReload(supervised: Supervised, now: number): void {
-    const { reload, state } = supervised;
-    if (reload === null || !isOver(reload, state, now)) return;
-    supervised.reload = null;
-    reload.resolve({
-      generation: state.generation,
-      replaced: reload.replaced,
-      killed: reload.killed,
-      ...(reload.failed === null ? {} : { failed: reload.failed }),
-      durationMs: now - reload.startedAt,
+    if (!decision.degraded && why === undefined) return;
+    tell(() => {
+      supervised.group.degraded(slot.id, decision.failures, why);
     });
   }
 
-  #find(pid: number): { slot: Slot; instance: Instance } | null {
-    for (const { state } of this.#groups) {
-      for (const slot of state.slots) {
+  #settleReload(supervised: Supervised, now: number): void {
+    const { reload } = supervised;
+    if (reload === null || !reload.isOver(now)) return;
+    supervised.reload = null;
+    reload.settle(now);
+  }
+
+  #find(pid: number): { supervised: Supervised; slot: Slot; instance: Instance } | null {
+    for (const supervised of this.#groups) {
+      for (const slot of supervised.state.slots) {
         const instance = instancesOf(slot).find((other) => other.pid === pid);
-        if (instance !== undefined) return { slot, instance };
+        if (instance !== undefined) return { supervised, slot, instance };
       }
     }
     return null;
@@ -355,9 +332,13 @@ function supervise(group: WorkerGroup, startFirst: boolean): Supervised {
   return { group, state, failures: slots.map(() => 0), reload: null };
 }
 
-function isOver(reload: Reload, state: GroupState, now: number): boolean {
-  if (state.stopping) return isEmpty(state);
-  return reload.failed !== null || isReplaced(state, now);
+/** Runs callbacks of the user's: what they throw shall not keep workers from being started and ended. */
+function tell(act: () => void): void {
+  try {
+    act();
+  } catch (error) {
+    leaveUnhandled(error);
+  }
 }
 
 function retireCurrent(slot: Slot): void {

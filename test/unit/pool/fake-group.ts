@@ -72,7 +72,7 @@ export class FakeGroup implements WorkerGroup {
 export class Scene {
   readonly clock = sinon.useFakeTimers({
     now: 1e12,
-    toFake: ['setTimeout', 'clearTimeout', 'Date'],
+    toFake: ['setTimeout', 'clearTimeout', 'Date', 'performance'],
   });
   groups: FakeGroup[] = [];
   supervisor!: Supervisor;

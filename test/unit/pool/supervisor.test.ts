@@ -117,6 +117,19 @@ describe('Supervisor', () => {
       expect(group.pids).to.deep.equal([101]);
     });
 
+    it('is told once where it also makes the pool degraded', async () => {
+      const group = scene.begin(1, {
+        restart: { ...DEFAULT_RESTART, jitter: 0, breakerAfter: 2 },
+      });
+      await scene.pass(A_LIFE);
+      group.failure = new Error('EAGAIN');
+      await scene.end(100);
+      expect(group.takeDiary().slice(1)).to.deep.equal([
+        'degraded 0 after 1: EAGAIN',
+        'degraded 0 after 2: EAGAIN',
+      ]);
+    });
+
     it('does not keep other workers from being started', async () => {
       const group = scene.begin(2);
       await scene.pass(A_LIFE);
@@ -127,6 +140,66 @@ describe('Supervisor', () => {
       await settle();
       expect(group.pids).to.deep.equal([102]);
       expect(group.diary.at(-1)).to.match(/^degraded 0/);
+    });
+  });
+
+  describe('the group throws', () => {
+    /** What nobody has caught, as somebody with a listener sees it. */
+    const unhandled = async (act: () => Promise<void>): Promise<string[]> => {
+      const listeners = process.listeners('unhandledRejection');
+      process.removeAllListeners('unhandledRejection');
+      const seen: string[] = [];
+      process.on('unhandledRejection', (error) => seen.push((error as Error).message));
+      try {
+        await act();
+        await new Promise(setImmediate);
+      } finally {
+        process.removeAllListeners('unhandledRejection');
+        for (const listener of listeners) process.on('unhandledRejection', listener);
+      }
+      return seen;
+    };
+
+    it('when it hears of an end: the worker is replaced all the same', async () => {
+      const group = scene.begin(1);
+      await scene.pass(A_LIFE);
+      sinon.stub(group, 'ended').throws(new Error('mine'));
+      expect(await unhandled(() => scene.end(100, 1))).to.deep.equal(['mine']);
+      expect(group.pids).to.deep.equal([101]);
+    });
+
+    it('when it hears that it is degraded: later starts are not forgotten', async () => {
+      const group = scene.begin(1);
+      await scene.pass(A_LIFE);
+      group.failure = new Error('EAGAIN');
+      sinon.stub(group, 'degraded').throws(new Error('mine'));
+      expect(await unhandled(() => scene.end(100))).to.deep.equal(['mine', 'mine']);
+      group.failure = null;
+      await scene.pass(100);
+      expect(group.pids).to.deep.equal([101]);
+    });
+  });
+
+  describe('deadlines', () => {
+    it('do not move with the time of day', async () => {
+      const group = scene.begin(1);
+      void scene.supervisor.stop();
+      await settle();
+      scene.clock.setSystemTime(0);
+      await scene.pass(MAX_WAIT);
+      expect(group.diary).to.include('SIGKILL to 100');
+    });
+
+    it('beyond the longest timer of Node do not make the loop spin', async () => {
+      const group = scene.begin(1, {
+        restart: { ...DEFAULT_RESTART, jitter: 0, initialDelay: 1e12, maxDelay: 1e12 },
+      });
+      await scene.end(100, 1);
+      await scene.end(101, 1);
+      const timers = sinon.spy(globalThis, 'setTimeout');
+      await scene.pass(1000);
+      expect(timers.callCount).to.equal(0);
+      expect(group.pids).to.deep.equal([]);
     });
   });
 
@@ -230,6 +303,38 @@ describe('Supervisor', () => {
       scene.supervisor.detach(100);
       await scene.pass(2 * MAX_WAIT);
       expect(group.diary).to.not.include('SIGKILL to 100');
+    });
+
+    for (const startFirst of [false, true]) {
+      it(`lets one go that a reload has told to end (startFirst ${String(startFirst)})`, async () => {
+        const group = scene.begin(1, { startFirst });
+        await scene.ready(100);
+        const reload = scene.supervisor.reload('worker');
+        await settle();
+        if (startFirst) await scene.ready(101);
+        expect(group.takeDiary()).to.include('SIGTERM to 100');
+        scene.supervisor.detach(100);
+        await settle();
+        if (!startFirst) expect(group.takeDiary()).to.deep.equal(['start 0 as 101']);
+        await scene.ready(101);
+        expect(await reload).to.deep.include({ replaced: 1, killed: 0 });
+        await scene.pass(2 * MAX_WAIT);
+        expect(group.takeDiary()).to.deep.equal([]);
+      });
+    }
+
+    it('counts once as replaced, although its process ends during the reload', async () => {
+      scene.begin(2);
+      await scene.ready(100, 101);
+      const reload = scene.supervisor.reload('worker');
+      await settle();
+      scene.supervisor.detach(100);
+      await settle();
+      await scene.end(100);
+      await scene.ready(102);
+      await scene.end(101);
+      await scene.ready(103);
+      expect(await reload).to.deep.include({ replaced: 2, killed: 0 });
     });
 
     it('of a pid it does not know, or that was replaced already, is nothing', async () => {
