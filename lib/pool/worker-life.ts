@@ -8,7 +8,9 @@
  * SIGTERM calls stop(). A worker whose loop does not get empty in time ends all the same, before it is killed.
  */
 import { Process } from '../process/process';
+import { isThenable } from '../thenable';
 import { dropPrivileges, type Privileges } from './privileges';
+import { leaveUnhandled } from './unhandled';
 import { STAGE_DETACHED, STAGE_DRAINING, STAGE_READY, type WorkerRow } from './worker-table';
 
 const EXIT_TICK_MS = 10;
@@ -32,15 +34,19 @@ export interface WorkerLifeOptions {
   drain: () => Promise<void>;
   /** Again and again from then on, until the event loop is empty; null: not wanted. */
   onExitTick: (() => void) | null;
-  /** Last. */
-  onEnd: () => void;
+  /** Last. A promise is awaited. */
+  onEnd: () => unknown;
 }
 
 export class WorkerLife {
   readonly #row: WorkerRow;
   readonly #options: WorkerLifeOptions;
   #stopping = false;
+  /** `onEnd` was called. */
+  #ending = false;
   #detached = false;
+  #forcedEnd: NodeJS.Timeout | undefined;
+  #exitTicks: NodeJS.Timeout | undefined;
 
   constructor(row: WorkerRow, options: WorkerLifeOptions) {
     this.#row = row;
@@ -93,36 +99,58 @@ export class WorkerLife {
   detach(): void {
     this.#stopping = this.#detached = true;
     this.#row.stage = STAGE_DETACHED;
+    // It may have been told to end before.
+    clearTimeout(this.#forcedEnd);
+    clearInterval(this.#exitTicks);
   }
 
-  #finish(): never {
+  /** @returns true while a promise of `onEnd` is waited for */
+  #finish(): boolean {
     this.#stopping = true;
-    if (!this.#detached) this.#options.onEnd();
+    clearInterval(this.#exitTicks);
+    const last = this.#ending || this.#detached ? null : this.#options.onEnd();
+    this.#ending = true;
+    if (isThenable(last)) {
+      void this.#exitAfter(last);
+      return true;
+    }
+    process.exit();
+  }
+
+  async #exitAfter(last: PromiseLike<unknown>): Promise<void> {
+    try {
+      await last;
+    } catch (error) {
+      leaveUnhandled(error);
+      await new Promise(setImmediate);
+    }
     process.exit();
   }
 
   async #drain(): Promise<void> {
     const { drain, onExitTick } = this.#options;
     await drain();
-    if (onExitTick === null) return;
+    if (onExitTick === null || this.#detached) return;
+    this.#exitTicks = setInterval(onExitTick, EXIT_TICK_MS).unref();
     onExitTick();
-    setInterval(onExitTick, EXIT_TICK_MS).unref();
   }
 
   /** Something, say a timer of the user's, keeps the loop alive: better to end than to be killed. */
   #limitStopTime(): void {
     const { maxWaitTime, name } = this.#options;
     if (maxWaitTime === 0) return;
-    setTimeout(() => {
+    const time = patience(maxWaitTime);
+    this.#forcedEnd = setTimeout(() => {
       process.emitWarning(
         `${name} was told to end and is ended now, because its event loop is kept alive by: ` +
           process.getActiveResourcesInfo().join(', '),
         { type: 'PreforkWarning', code: 'PREFORK_WORKER_EXIT_FORCED' },
       );
       setImmediate(() => {
-        this.#finish();
+        const goesOn = this.#finish();
+        if (goesOn) setTimeout(() => process.exit(), (maxWaitTime - time) / 2).unref();
       });
-    }, patience(maxWaitTime)).unref();
+    }, time).unref();
   }
 }
 

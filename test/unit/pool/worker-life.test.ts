@@ -61,7 +61,14 @@ describe('WorkerLife', () => {
   beforeEach(() => {
     clock = sinon.useFakeTimers({
       now: NOW,
-      toFake: ['Date', 'setTimeout', 'setInterval', 'setImmediate'],
+      toFake: [
+        'Date',
+        'setTimeout',
+        'clearTimeout',
+        'setInterval',
+        'clearInterval',
+        'setImmediate',
+      ],
     });
     diary = [];
     row = new WorkerTable(1).claimRow(0) as WorkerRow;
@@ -192,6 +199,81 @@ describe('WorkerLife', () => {
     loopEnds();
     expect(diary).to.deep.equal(['end', 'exit undefined']);
     expect(life.stopping).to.equal(true);
+  });
+
+  describe('with a promise at its end', () => {
+    let settleEnd: (error?: Error) => void;
+    const onEnd = (): Promise<void> => {
+      diary.push('end');
+      return new Promise((resolve, reject) => {
+        settleEnd = (error) => {
+          if (error === undefined) resolve();
+          else reject(error);
+        };
+      });
+    };
+
+    it('exits when it has settled, and ticks no more meanwhile', async () => {
+      await stopped({ onEnd });
+      loopEnds();
+      await clock.tickAsync(5 * TICK_MS);
+      expect(diary).to.deep.equal(['end']);
+      settleEnd();
+      await settle();
+      expect(diary).to.deep.equal(['end', 'exit undefined']);
+    });
+
+    it('a rejected one is left to the process', async () => {
+      await stopped({ onEnd });
+      const unhandled = new Promise((resolve) => {
+        const listeners = process.listeners('unhandledRejection');
+        process.removeAllListeners('unhandledRejection');
+        process.once('unhandledRejection', (error) => {
+          for (const listener of listeners) process.on('unhandledRejection', listener);
+          resolve(error);
+        });
+      });
+      loopEnds();
+      const mine = new Error('mine');
+      settleEnd(mine);
+      expect(await unhandled).to.equal(mine);
+    });
+
+    it('that never settles is not waited for beyond maxWaitTime', async () => {
+      await stopped({ onEnd, onExitTick: null });
+      loopEnds();
+      await clock.tickAsync(MAX_WAIT);
+      expect(diary).to.deep.equal(['end', 'exit undefined']);
+    });
+
+    it('that begins with the forced end has half of the time that is left', async () => {
+      await stopped({ onEnd, onExitTick: null });
+      await clock.tickAsync(2702);
+      expect(diary).to.deep.equal(['end']);
+      await clock.tickAsync(150);
+      expect(diary).to.deep.equal(['end', 'exit undefined']);
+    });
+  });
+
+  describe('detach', () => {
+    it('takes back the forced end and the exit ticks of one that was told to end', async () => {
+      await stopped();
+      life.detach();
+      await clock.tickAsync(2 * MAX_WAIT);
+      expect(diary).to.deep.equal([]);
+      loopEnds();
+      expect(diary, 'no end of a worker of the pool').to.deep.equal(['exit undefined']);
+    });
+
+    it('before it is drained: it ticks not at all', async () => {
+      make().settleIn();
+      life.stop();
+      life.detach();
+      takeDiary();
+      drained();
+      await clock.tickAsync(MAX_WAIT);
+      expect(diary).to.deep.equal([]);
+    });
   });
 
   describe('that does not come to its end', () => {
