@@ -12,7 +12,7 @@ import { allOrNone } from './all-or-none';
 import type { PoolSettings } from './pool-options';
 import { LineInbox } from './transport/line-inbox';
 import { PulledMessages } from './transport/pulled-messages';
-import { StreamTransport } from './transport/stream-transport';
+import { StreamTransport, type OpenReply } from './transport/stream-transport';
 import type { WorkerTransport } from './transport/transport';
 import { WorkerLine } from './transport/worker-line';
 import type { WorkerProcess } from './worker-process';
@@ -30,7 +30,7 @@ export type IpcType =
 export interface TransportContext {
   id: number;
   row: WorkerRow;
-  tellMaster: (what: 'room') => boolean;
+  tellMaster: (what: 'room') => void;
 }
 
 /** What a channel can do; what it does not define, pools of its type do not offer. */
@@ -73,7 +73,9 @@ class UnixSocketChannel implements PoolChannel {
   }
 
   transport({ id, row, tellMaster }: TransportContext): WorkerTransport {
-    const inbox = new LineInbox(this.#line(id), readerId(row), () => tellMaster('room'));
+    const inbox = new LineInbox(this.#line(id), readerId(row), () => {
+      tellMaster('room');
+    });
     return new PulledMessages(inbox);
   }
 
@@ -112,7 +114,7 @@ class UnixSocketChannel implements PoolChannel {
  */
 function rehearse(line: WorkerLine): void {
   const nothing = (): void => undefined;
-  const inbox = new LineInbox(line, 1, () => true);
+  const inbox = new LineInbox(line, 1, nothing);
   const messages = new PulledMessages(inbox);
   messages.start({
     hasRoom: () => true,
@@ -172,8 +174,8 @@ class SocketChannel implements PoolChannel {
   readonly #listening: ListeningSocket;
   readonly #settings: PoolSettings;
   readonly #maxBytes: number;
-  /** The pieces of the reply to the request whose callback runs. */
-  readonly #reply = new AsyncLocalStorage<Buffer[]>();
+  /** The reply to the request whose callback runs. */
+  readonly #reply = new AsyncLocalStorage<OpenReply>();
 
   constructor(listening: ListeningSocket, settings: PoolSettings, maxBytes: number) {
     this.#listening = listening;
@@ -192,14 +194,14 @@ class SocketChannel implements PoolChannel {
 
   write(data: Buffer): void {
     const reply = this.#reply.getStore();
-    if (reply === undefined) {
+    if (reply?.open !== true) {
       throw new PreforkError(
         'ERR_POOL_NO_REQUEST',
-        'write() answers a request: call it inside the message callback',
+        'write() answers a request: call it inside the message callback, before that has ended',
       );
     }
     // The caller may reuse its buffer before the reply is sent.
-    reply.push(Buffer.from(data));
+    reply.pieces.push(Buffer.from(data));
   }
 
   close(): void {

@@ -28,9 +28,11 @@ const DETACHED = 2;
 const ROOM = 3;
 const TAGS = { ready: READY, detached: DETACHED, room: ROOM };
 const CONTROL_BYTE = Buffer.from([0]);
-const CONTROL_TIMEOUT_MS = 1000;
 const CONTROL_BATCH = 64;
 const { SIGTERM } = constants.signals;
+
+/** Workers that may have left by detach() and still run, beside the few that each id has room for. */
+const DETACHED_ROWS = 1024;
 
 export interface PoolParts {
   pool: ProcessPool;
@@ -66,7 +68,7 @@ export class PoolMaster implements WorkerGroup {
     const { settings } = parts;
     this.#parts = parts;
     this.size = parts.workerNum;
-    this.table = new WorkerTable(this.size);
+    this.table = new WorkerTable(this.size, DETACHED_ROWS);
     this.#pipes = this.#makePipes();
     this.#workers = this.#pipes.map((_, id) => this.#makeWorker(id));
     this.#supervisor = new Supervisor([this], {
@@ -157,11 +159,13 @@ export class PoolMaster implements WorkerGroup {
     this.#rows.delete(pid);
     // A worker that is told to end before it has begun dies of SIGTERM.
     const endedWell = status.signal === 0 || (expected && status.signal === SIGTERM);
-    if (status.code !== 0 || !endedWell || lostMessages > 0) {
+    try {
+      if (status.code === 0 && endedWell && lostMessages === 0) return;
       const report: WorkerExitStatus = { ...status, lostMessages };
       this.#parts.callbacks.call('workerError', this.#parts.pool, slotId, report);
+    } finally {
+      if (this.#nobodyWillRun()) this.#parts.onNobodyLeft();
     }
-    if (this.#nobodyWillRun()) this.#parts.onNobodyLeft();
   }
 
   provedItself(pid: number): boolean {
@@ -229,15 +233,18 @@ export class PoolMaster implements WorkerGroup {
       makeTransport: callbacks.has('message')
         ? (context) => channel.transport?.(context) ?? null
         : null,
-      tellMaster: (what) => this.#tellMaster(id, TAGS[what]),
+      tellMaster: (what) => {
+        this.#tellMaster(id, TAGS[what]);
+      },
     });
     becomeWorker(worker, id);
     return worker.start();
   }
 
-  #tellMaster(id: number, tag: number): boolean {
+  /** In a worker. It reaches a master that is busy for long, too: without "ready" a reload would never end. */
+  #tellMaster(id: number, tag: number): void {
     const sender = tag === ROOM ? id : process.pid;
-    return this.#control.writer.send(CONTROL_BYTE, { sender, tag }, CONTROL_TIMEOUT_MS);
+    void this.#control.writer.sendAsync(CONTROL_BYTE, { sender, tag });
   }
 
   #readControl(): void {

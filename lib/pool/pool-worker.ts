@@ -10,6 +10,7 @@
  */
 import { binding } from '../binding';
 import { Process } from '../process/process';
+import { isThenable } from '../thenable';
 import type { PoolCallbacks } from './events';
 import type { PoolSettings } from './pool-options';
 import type { ProcessPool } from './process-pool';
@@ -30,7 +31,7 @@ export interface WorkerContext {
   /** Null in a pool without messages. */
   makeTransport: ((context: WorkerContext) => WorkerTransport | null) | null;
   /** Tells the master that this worker serves, or leaves, or that there is room for messages again. */
-  tellMaster: (what: 'ready' | 'detached' | 'room') => boolean;
+  tellMaster: (what: 'ready' | 'detached' | 'room') => void;
 }
 
 /** maxRequest up to this is taken literally, above it workers get a random extra. */
@@ -125,11 +126,11 @@ export class PoolWorker implements Intake {
       });
       throw error;
     }
-    if (result instanceof Promise) return this.#await(result);
+    if (isThenable(result)) return this.#await(result);
     this.#done();
   }
 
-  async #await(result: Promise<unknown>): Promise<void> {
+  async #await(result: PromiseLike<unknown>): Promise<void> {
     try {
       await result;
     } catch (error) {

@@ -38,7 +38,7 @@ import type { WorkerProcess } from './worker-process';
 const MAX_WORKERS = 4096;
 const UNIX_PREFIX = 'unix:';
 
-/** How long sendMessage() blocks a worker while the receiver's pipe is full. The master never blocks. */
+/** How long sendMessage() blocks a worker while a sibling's pipe is full. The master never blocks. */
 const SEND_TIMEOUT_MS = 60_000;
 
 /** The fork generation in which a pool runs as master: its signals are the process's, so there is one. */
@@ -140,7 +140,7 @@ export class ProcessPool {
   ): this;
   on(event: string, callback: unknown): this {
     this.#refuseWhileRunning('on()');
-    if (this.ipcType === IPC_NONE && event.toLowerCase() === 'message') {
+    if (this.ipcType === IPC_NONE && checkString('event', event).toLowerCase() === 'message') {
       throw wrongType('a pool of IPC_NONE gets no messages');
     }
     this.#callbacks.set(event, callback);
@@ -260,8 +260,8 @@ export class ProcessPool {
    * message is in the kernel or in memory that the pool shares: no death of the sender can lose it.
    *
    * @param data - 1 byte to `maxPackageSize`
-   * @returns false when the receiver's pipe is full: at once in the master, whose loop must stay free, and
-   * after 60 s in a worker
+   * @returns false when the receiver's pipe is full: at once in the master, whose loop must stay free, and in
+   * a worker that sends to itself; after 60 s in any other
    * @throws PreforkError ERR_POOL_IPC_TYPE, ERR_POOL_NOT_RUNNING, ERR_OUT_OF_RANGE, ERR_EMPTY_DATA,
    * ERR_MESSAGE_TOO_BIG
    */
@@ -272,7 +272,7 @@ export class ProcessPool {
     master.table.countSent(workerId, 1);
     let sent = false;
     try {
-      sent = channel.send(bytes, workerId, this.#worker === null ? 0 : SEND_TIMEOUT_MS);
+      sent = channel.send(bytes, workerId, this.#patience(workerId));
     } finally {
       if (!sent) master.table.countSent(workerId, -1);
     }
@@ -387,6 +387,12 @@ export class ProcessPool {
     this.#master = null;
     this.#stopped = null;
     this.#finish?.();
+  }
+
+  /** How long sendMessage() may block. Nobody makes room in a worker's own pipe while that waits for it. */
+  #patience(workerId: number): number {
+    const toItself = workerId === this.#workerId && this.running;
+    return this.#worker === null || toItself ? 0 : SEND_TIMEOUT_MS;
   }
 
   /** In a worker: the master is told by a signal. */

@@ -120,11 +120,18 @@ export class WorkerRow {
 export class WorkerTable {
   readonly #slots: Int32Array;
   readonly #rows: WorkerRow[];
+  /** Where the rows begin that any slot may take. */
+  readonly #reserve: number;
 
-  /** To be made before the first fork. */
-  constructor(slotCount: number) {
+  /**
+   * To be made before the first fork.
+   *
+   * @param reserve - rows for slots that have used up their own
+   */
+  constructor(slotCount: number, reserve = 0) {
     const slotBytes = slotCount * SLOT_FIELDS * Int32Array.BYTES_PER_ELEMENT;
-    const rowCount = slotCount * ROWS_PER_SLOT;
+    this.#reserve = slotCount * ROWS_PER_SLOT;
+    const rowCount = this.#reserve + reserve;
     const rowBytes = ROW_FIELDS * Float64Array.BYTES_PER_ELEMENT;
     const { buffer } = new SharedMemory(rowCount * rowBytes + slotBytes);
     this.#rows = Array.from({ length: rowCount }, (_, index) => {
@@ -134,12 +141,10 @@ export class WorkerTable {
     for (let slot = 0; slot < slotCount; slot++) this.#set(slot, CURRENT_ROW, -1);
   }
 
-  /** A row for the next worker of a slot; null while too many of its predecessors are still leaving. */
+  /** A row for the next worker of a slot; null while too many of its predecessors have not ended. */
   claimRow(slot: number): WorkerRow | null {
     const first = slot * ROWS_PER_SLOT;
-    const free = this.#rows
-      .slice(first, first + ROWS_PER_SLOT)
-      .find((row) => row.stage === STAGE_NONE);
+    const free = this.#freeRow(first, first + ROWS_PER_SLOT) ?? this.#freeRow(this.#reserve);
     if (free === undefined) return null;
     free.clear();
     free.stage = STAGE_STARTING;
@@ -185,6 +190,10 @@ export class WorkerTable {
   /** Nothing waits: forgets what killed processes have not counted. */
   noteEmpty(slot: number): void {
     this.#set(slot, TAKEN, this.#load(slot, SENT));
+  }
+
+  #freeRow(begin: number, end = this.#rows.length): WorkerRow | undefined {
+    return this.#rows.slice(begin, end).find((row) => row.stage === STAGE_NONE);
   }
 
   #load(slot: number, field: number): number {

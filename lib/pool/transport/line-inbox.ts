@@ -2,7 +2,7 @@
  * The worker's end of a WorkerLine: messages of the ring and of the siblings' socket, by turns, and long
  * ones where the ring has a marker.
  */
-import { closeSync, openSync } from 'node:fs';
+import { binding } from '../../binding';
 import { PacketSlab } from '../../ipc/packet-slab';
 import type { Packet, PacketReader } from '../../ipc/packet-socket';
 import type { SharedRing } from '../../ipc/shared-ring';
@@ -17,7 +17,7 @@ export class LineInbox implements MessageSource {
   readonly #ring: SharedRing;
   readonly #siblings: PacketReader;
   readonly #id: number;
-  readonly #tellRoom: () => boolean;
+  readonly #tellRoom: () => void;
   readonly #slab = new PacketSlab();
   #listener: (() => void) | null = null;
   #takeOver: NodeJS.Timeout | null = null;
@@ -30,9 +30,9 @@ export class LineInbox implements MessageSource {
 
   /**
    * @param id - of this process as a reader of the ring, not 0
-   * @param tellRoom - tells the master that its messages have room again; false: it cannot be told now
+   * @param tellRoom - tells the master that its messages have room again
    */
-  constructor(line: WorkerLine, id: number, tellRoom: () => boolean) {
+  constructor(line: WorkerLine, id: number, tellRoom: () => void) {
     this.#line = line;
     this.#ring = line.ring;
     this.#siblings = line.siblings.reader;
@@ -46,9 +46,7 @@ export class LineInbox implements MessageSource {
 
   receive(): Buffer | null {
     const data = this.#next();
-    if (data !== null && this.#ring.mustTellRoom() && !this.#tellRoom()) {
-      this.#ring.setWaiting(true);
-    }
+    if (data !== null && this.#ring.mustTellRoom()) this.#tellRoom();
     return data;
   }
 
@@ -137,8 +135,8 @@ export class LineInbox implements MessageSource {
       if (data !== null) return data;
       const serial = this.#ring.marker;
       if (serial === 0) return null;
-      // A message that cannot be received for want of an fd keeps its marker.
-      closeSync(openSync('/dev/null', 'r'));
+      // A message that cannot be received for want of an fd keeps its marker. No file: there may be a chroot.
+      binding.closeFd(binding.dup(this.#line.long.reader.fd));
       this.#ring.passMarker();
       this.#expected = serial;
     }

@@ -7,14 +7,21 @@ import type { Intake, WorkerTransport } from './transport';
 
 type Limits = Pick<StreamRequestsOptions, 'concurrency' | 'maxPackageSize' | 'frameTimeout'>;
 
+/** What write() adds to while a callback runs. */
+export interface OpenReply {
+  readonly pieces: Buffer[];
+  /** False once the callback has ended: what comes later would be sent to nobody. */
+  open: boolean;
+}
+
 export class StreamTransport implements WorkerTransport {
   readonly #listening: ListeningSocket;
-  readonly #reply: AsyncLocalStorage<Buffer[]>;
+  readonly #reply: AsyncLocalStorage<OpenReply>;
   readonly #limits: Limits;
   #requests: StreamRequests | null = null;
 
-  /** @param reply - holds the pieces that write() adds while a callback runs */
-  constructor(listening: ListeningSocket, reply: AsyncLocalStorage<Buffer[]>, limits: Limits) {
+  /** @param reply - holds the reply of the request whose callback runs */
+  constructor(listening: ListeningSocket, reply: AsyncLocalStorage<OpenReply>, limits: Limits) {
     this.#listening = listening;
     this.#reply = reply;
     this.#limits = limits;
@@ -27,9 +34,10 @@ export class StreamTransport implements WorkerTransport {
         intake.taking();
       },
       onRequest: async (data) => {
-        const pieces: Buffer[] = [];
-        await this.#reply.run(pieces, () => intake.handle(data));
-        return pieces;
+        const reply: OpenReply = { pieces: [], open: true };
+        await this.#reply.run(reply, () => intake.handle(data));
+        reply.open = false;
+        return reply.pieces;
       },
       // As from any callback: the worker ends unless somebody catches it.
       onError: leaveUnhandled,

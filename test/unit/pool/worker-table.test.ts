@@ -81,6 +81,21 @@ describe('WorkerTable', () => {
     expect(table.claimRow(1), 'other slots have their own').to.not.equal(null);
   });
 
+  it('gives rows of the reserve, when there is one, to any slot that has used up its own', () => {
+    table = new WorkerTable(2, 2);
+    const own = [0, 1].map((slot) =>
+      Array.from({ length: ROWS_PER_SLOT }, () => claim(table, slot)),
+    );
+    const extra = [claim(table, 1), claim(table, 0)];
+    expect(new Set([...own.flat(), ...extra]).size).to.equal(2 * ROWS_PER_SLOT + 2);
+    expect([table.current(0), table.current(1)]).to.deep.equal([extra[1], extra[0]]);
+    expect(table.claimRow(0)).to.equal(null);
+    own[0]?.[2]?.clear();
+    expect(table.claimRow(0), 'its own first').to.equal(own[0]?.[2]);
+    table.countRestart(0);
+    expect(extra.map(({ pid }) => pid)).to.deep.equal([0, 0]);
+  });
+
   it('clears what the last worker of a row has left', () => {
     const row = claim(table, 0);
     for (const field of FIELDS) row[field] = 7;
