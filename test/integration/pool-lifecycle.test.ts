@@ -127,6 +127,12 @@ describe('pool: lifecycle', () => {
     ]);
   });
 
+  for (const kind of ['IPC_NONE', 'IPC_UNIXSOCK']) {
+    it(`an async workerStop is waited for (${kind})`, async () => {
+      expect(await resultOf(LIFE, ['asyncStop', kind])).to.deep.equal(['begins', 'ends']);
+    });
+  }
+
   it('a timer nobody clears: the worker says what holds it and ends before it is killed (4800)', async () => {
     const { code, stdout, stderr } = await runFixture(LIFE, { args: ['forcedExit'] });
     expect(code).to.equal(0);

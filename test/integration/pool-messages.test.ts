@@ -110,6 +110,10 @@ describe('pool: back-pressure', () => {
     });
   });
 
+  it('sendMessage() of a worker to itself is false at once: nobody else would make room', async () => {
+    expect(await resultOf(PRESSURE, ['toItself'])).to.deep.equal({ several: true, atOnce: true });
+  });
+
   for (const bound of [1, 4, 50]) {
     const expected = Math.min(bound, 20);
     it(`concurrency ${String(bound)}: ${String(expected)} of 20 async handlers run at once, no more`, async () => {
@@ -174,6 +178,24 @@ describe('pool: handlers that fail', () => {
       });
     });
   }
+
+  it('callbacks of the master that throw stop neither restarts nor shutdown', async () => {
+    expect(await resultOf(FAILURES, ['masterThrows'])).to.deep.equal([
+      'degraded',
+      'workerError',
+      'workerError',
+      'workerError',
+    ]);
+  });
+
+  it('a thenable is waited for like a promise', async () => {
+    expect(await resultOf(FAILURES, ['thenable'])).to.deep.equal([
+      'begins a',
+      'ends a',
+      'begins b',
+      'ends b',
+    ]);
+  });
 
   it('process.exit(9) in a handler is told with its code', async () => {
     const { errors } = await deathsOf(['exitCode']);

@@ -117,6 +117,26 @@ describe('pool: detach', () => {
     });
   });
 
+  it('eight may have left an id and still run', async () => {
+    expect(await resultOf(RESTART, ['detachMany'])).to.deep.equal({
+      texts: ['0', '1', '2', '3', '4', '5', '6', '7'],
+      processes: 8,
+      degraded: 0,
+      errors: 0,
+    });
+  });
+
+  for (const strategy of ['stop-first', 'start-first']) {
+    it(`one that a reload has told to end may still leave, and goes on (${strategy})`, async () => {
+      expect(await resultOf(RESTART, ['detachWhileDraining', strategy])).to.deep.equal({
+        replaced: 1,
+        killed: 0,
+        stops: 1,
+        errors: 0,
+      });
+    });
+  }
+
   it('it outlives pool and master, which ends without it, and obeys SIGTERM', async () => {
     // Its copy of the fixture's stdout would keep a pipe open.
     const fixture = startFixture(RESTART, { args: ['detachForGood'], timeoutMs: 10_000 });

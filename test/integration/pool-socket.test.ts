@@ -69,6 +69,13 @@ describe('pool: requests over a socket (IPC_SOCKET)', () => {
     });
   }
 
+  it('write() after the callback has ended is refused: the reply is sent', async () => {
+    const pool = await Served.start('tcp');
+    expect(await pool.text('late')).to.equal('in time');
+    await pool.fixture.prints(/^late ERR_POOL_NO_REQUEST$/m);
+    await pool.stop();
+  });
+
   it('the file of a unix socket is mode 0600 while it serves, and gone afterwards', async () => {
     const pool = await Served.start('unix');
     expect(pool.greeting).to.match(/^serving \S+ 600$/m);

@@ -50,6 +50,11 @@ describe('pool: user, group and chroot of workers', () => {
     expect(await resultOf(PRIVILEGES, ['chroot'])).to.deep.equal([['inside'], '/', false]);
   });
 
+  it('chroot: messages of every size arrive, of the master and of a sibling', async () => {
+    const sizes = [20_000, 300_000, 1, 300_001];
+    expect(await resultOf(PRIVILEGES, ['chrootMessages'])).to.deep.equal(sizes);
+  });
+
   for (const [options, text] of [
     [{ user: 'no-such-user' }, 'no user is called no-such-user'],
     [{ user: 'nobody', group: 'no-such-group' }, 'no group is called no-such-group'],
