@@ -88,9 +88,10 @@ export class PoolWorker implements Intake {
     void this.#transport?.stop();
   }
 
-  hasRoom(): boolean {
-    const underLimit = this.#limit === 0 || this.#taken < this.#limit;
-    return !this.#life.stopping && underLimit && this.#running < this.#context.settings.concurrency;
+  hasRoom(waiting = 0): boolean {
+    const { concurrency } = this.#context.settings;
+    const underLimit = this.#limit === 0 || this.#taken + waiting < this.#limit;
+    return !this.#life.stopping && underLimit && this.#running + waiting < concurrency;
   }
 
   taking(): void {

@@ -30,6 +30,7 @@ export class StreamTransport implements WorkerTransport {
   start(intake: Intake): void {
     this.#requests = new StreamRequests(this.#listening, {
       ...this.#limits,
+      mayAccept: (waiting) => intake.hasRoom(waiting),
       onTaken: () => {
         intake.taking();
       },

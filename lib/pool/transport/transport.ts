@@ -2,8 +2,12 @@
 
 /** The worker's side. */
 export interface Intake {
-  /** Whether another message may be taken now; when there is room again the worker calls resume(). */
-  hasRoom(): boolean;
+  /**
+   * Whether another message may be taken now; when there is room again the worker calls resume().
+   *
+   * @param waiting - messages that are about to come, and have no callback running yet. Default 0
+   */
+  hasRoom(waiting?: number): boolean;
   /** Announced before a message is taken off its queue: a worker that dies now is known to have lost it. */
   taking(): void;
   /** It was not. @param empty - because none was there */

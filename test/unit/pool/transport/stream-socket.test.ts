@@ -375,6 +375,27 @@ describe('StreamRequests', () => {
       });
     }
 
+    it('accepts no more than mayAccept allows, those counted in that have sent nothing yet', async () => {
+      // No client counts as slow.
+      sinon.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+      let most = 2;
+      hold({ concurrency: 4, mayAccept: (waiting) => counts.taken + waiting < most });
+      const silent = client();
+      await once(silent.socket, 'connect');
+      while (requests.connections < 1) await turn();
+      send(frame('a'));
+      while (held.length < 1) await turn();
+      send(frame('b'));
+      await turns();
+      expect(requests.connections).to.equal(2);
+      most = 3;
+      silent.socket.write(frame('c'));
+      while (held.length < 3) await turn();
+      expect(texts().sort()).to.deep.equal(['a', 'b', 'c']);
+      for (const { answer } of held) answer(null);
+      while (requests.connections > 0) await turn();
+    });
+
     it('what it leaves may be accepted by a sibling', async () => {
       hold();
       send(frame('first'));
