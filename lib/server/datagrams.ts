@@ -4,8 +4,12 @@
  *
  *   | port of the sender (u16, little-endian) | length of its address (u16) | address, UTF-8 | data … |
  */
+import { isIP, isIPv4 } from 'node:net';
 import { PreforkError } from '../errors';
+import type { DatagramSocket } from '../ipc/datagram-socket';
+import { checkInteger } from '../validate';
 import type { ServerContext } from './context';
+import type { ServerPort, SockType } from './port';
 
 const HEADER_BYTES = 4;
 
@@ -31,6 +35,30 @@ export function decodeDatagram(bytes: Buffer): Datagram {
   if (start > bytes.length) throw new PreforkError('ERR_BAD_FRAME', 'a datagram that is too short');
   const address = bytes.toString('utf8', HEADER_BYTES, start);
   return { address, port: bytes.readUInt16LE(0), data: Buffer.from(bytes.subarray(start)) };
+}
+
+/**
+ * What sends to an address.
+ *
+ * @param place - of the port in `ports`; -1: the first that fits the address
+ * @throws PreforkError ERR_OUT_OF_RANGE when there is none
+ */
+export function datagramSocketFor(
+  ports: readonly ServerPort[],
+  address: string,
+  place: number,
+): DatagramSocket {
+  checkInteger('serverSocket', place, -1, ports.length - 1);
+  const port = place >= 0 ? ports[place] : firstThatFits(ports, address);
+  if (port !== undefined && port.datagram !== null) return port.datagram;
+  throw new PreforkError('ERR_OUT_OF_RANGE', `no datagram port of this server fits ${address}`);
+}
+
+function firstThatFits(ports: readonly ServerPort[], address: string): ServerPort | undefined {
+  const types: SockType[] =
+    isIP(address) === 0 ? ['unix_dgram'] : isIPv4(address) ? ['udp', 'udp6'] : ['udp6'];
+  const byType = types.map((type) => ports.find((port) => port.type === type));
+  return byType.find((port) => port !== undefined);
 }
 
 /** How many datagrams of one port are read before others have a turn. */

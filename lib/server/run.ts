@@ -68,7 +68,8 @@ export class Running {
       this.#control?.start(serverSource(this.#context));
       callbacks.call('start', server);
     } catch (error) {
-      await this.#cleanUp();
+      this.#ended = this.#cleanUp();
+      await this.#ended;
       throw error;
     }
     await ended;

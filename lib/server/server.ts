@@ -7,7 +7,6 @@
  *
  * The facts it follows are those of Swoole\Server; docs/swoole-map.md says what differs.
  */
-import { isIP, isIPv4 } from 'node:net';
 import type { Capitalized } from '../callbacks';
 import { PreforkError } from '../errors';
 import { generation } from '../ipc/generation';
@@ -18,6 +17,7 @@ import { checkData, checkFunction, checkInteger, invalidType } from '../validate
 import { PIPE_MESSAGE } from './bus/message';
 import type { ServerContext, UserProgram } from './context';
 import { ControlClient } from './control';
+import { datagramSocketFor } from './datagrams';
 import { ServerCallbacks, type ServerEvents } from './events';
 import { checkServerCallbacks } from './required-callbacks';
 import { runServer, type Running } from './run';
@@ -219,8 +219,12 @@ export class Server {
     }
     runningGeneration = generation();
     this.#role = this.#running.role;
-    await this.#running.run();
-    runningGeneration = -1;
+    try {
+      await this.#running.run();
+    } finally {
+      runningGeneration = -1;
+      this.#role = null;
+    }
   }
 
   /** @internal In a new process of the server. */
@@ -236,9 +240,8 @@ export class Server {
    * @throws PreforkError ERR_SERVER_NOT_RUNNING
    */
   shutdown(): Promise<void> {
-    const context = this.#runningContext();
     if (this.#running !== null) return this.#running.shutdown();
-    new ControlClient(context).shutdown();
+    new ControlClient(this.#runningContext()).shutdown();
     return Promise.resolve();
   }
 
@@ -291,12 +294,8 @@ export class Server {
    */
   sendto(address: string, port: number, data: string | Uint8Array, serverSocket = -1): boolean {
     this.#runningContext();
-    checkInteger('serverSocket', serverSocket, -1, this.ports.length - 1);
-    const from = serverSocket >= 0 ? this.ports[serverSocket] : this.#datagramPort(address);
-    if (from?.datagram === null || from === undefined) {
-      throw new PreforkError('ERR_OUT_OF_RANGE', `no datagram port of this server fits ${address}`);
-    }
-    return from.datagram.send(checkData(data), address, port);
+    const from = datagramSocketFor(this.ports, address, serverSocket);
+    return from.send(checkData(data), address, port);
   }
 
   /**
@@ -482,13 +481,6 @@ export class Server {
 
   get #port(): ServerPort {
     return this.ports[0] as ServerPort;
-  }
-
-  #datagramPort(address: string): ServerPort | undefined {
-    const types =
-      isIP(address) === 0 ? ['unix_dgram'] : isIPv4(address) ? ['udp', 'udp6'] : ['udp6'];
-    const byType = types.map((type) => this.ports.find((port) => port.type === type));
-    return byType.find((port) => port !== undefined);
   }
 
   #runningContext(): ServerContext {

@@ -329,6 +329,37 @@ for (const mode of MODES) {
         expect(server.log('second ended')).to.have.length(1);
       });
 
+      it('that fails leaves nothing: a shutdown is nothing, and another server runs', async () => {
+        const server = await startServer({
+          mode,
+          on: { receive: echo },
+          after: async ({ mode }) => {
+            const broken = new Server('127.0.0.1', 0, mode);
+            broken.on('receive', () => undefined);
+            broken.on('beforeShutdown', () => {
+              note('of the broken one');
+            });
+            broken.on('start', () => {
+              throw new Error('the start callback is broken');
+            });
+            await broken.start().catch((error: Error) => {
+              note('failed', error.message);
+            });
+            await broken[Symbol.asyncDispose]();
+            const next = new Server('127.0.0.1', broken.port, mode);
+            next.on('receive', () => undefined);
+            next.on('start', () => void next.shutdown());
+            await next.start();
+            note('next ended');
+          },
+        });
+        await server.stop();
+        expect(server.log('failed', 'of the broken one', 'next ended')).to.deep.equal([
+          ['failed', 'the start callback is broken'],
+          ['next ended'],
+        ]);
+      });
+
       it('in a worker is ERR_SERVER_RUNNING', async () => {
         const server = await startServer({ mode, on: { receive: echo } });
         const worker = await server.worker(0);

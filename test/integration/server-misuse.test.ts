@@ -1,5 +1,6 @@
 import { createServer, type AddressInfo } from 'node:net';
 import { expect } from 'chai';
+import type { Server as AnyServer } from '../../lib/server/server';
 import type { ServerMode } from '../../lib/server/settings';
 import { assertNothingLeaks } from '../support/leaks';
 import { beginServer, echo, endServersAfterEach, MODES, startServer } from '../support/server';
@@ -23,6 +24,46 @@ async function thrownBy(
   const server = await startServer({ mode, on: { receive: echo }, before });
   await server.stop();
   return server.notes('thrown').map(({ args }) => args as [string, string]);
+}
+
+/** Calls what needs a running server. Sent as source text: notes [code, name] of each. */
+function callAll(serv: AnyServer): void {
+  const calls: Record<string, () => unknown> = {
+    send: () => serv.send(1, 'x'),
+    sendto: () => serv.sendto('127.0.0.1', 9, 'x'),
+    close: () => serv.close(1),
+    exists: () => serv.exists(1),
+    pause: () => serv.pause(1),
+    resume: () => serv.resume(1),
+    protect: () => serv.protect(1),
+    bind: () => serv.bind(1, 1),
+    getClientInfo: () => serv.getClientInfo(1),
+    getClientList: () => serv.getClientList(),
+    connections: () => [...serv.connections],
+    heartbeat: () => serv.heartbeat(),
+    task: () => serv.task('x'),
+    taskwait: () => serv.taskwait('x'),
+    taskWaitMulti: () => serv.taskWaitMulti(['x']),
+    taskAsync: () => serv.taskAsync('x'),
+    taskCo: () => serv.taskCo(['x']),
+    finish: () => serv.finish('x'),
+    sendMessage: () => serv.sendMessage('x', 0),
+    getWorkerPid: () => serv.getWorkerPid(0),
+    stats: () => serv.stats(),
+    reload: () => serv.reload(),
+    stop: () => {
+      serv.stop(0);
+    },
+    shutdown: () => serv.shutdown(),
+  };
+  for (const [name, call] of Object.entries(calls)) {
+    try {
+      call();
+      note('thrown', 'nothing', name);
+    } catch (error) {
+      note('thrown', (error as { code: string }).code, name);
+    }
+  }
 }
 
 for (const mode of MODES) {
@@ -116,46 +157,18 @@ for (const mode of MODES) {
 
     describe('before start()', () => {
       it('what needs a running server is ERR_SERVER_NOT_RUNNING', async () => {
-        const thrown = await thrownBy(mode, (serv) => {
-          const calls: Record<string, () => unknown> = {
-            send: () => serv.send(1, 'x'),
-            sendto: () => serv.sendto('127.0.0.1', 9, 'x'),
-            close: () => serv.close(1),
-            exists: () => serv.exists(1),
-            pause: () => serv.pause(1),
-            resume: () => serv.resume(1),
-            protect: () => serv.protect(1),
-            bind: () => serv.bind(1, 1),
-            getClientInfo: () => serv.getClientInfo(1),
-            getClientList: () => serv.getClientList(),
-            connections: () => [...serv.connections],
-            heartbeat: () => serv.heartbeat(),
-            task: () => serv.task('x'),
-            taskwait: () => serv.taskwait('x'),
-            taskWaitMulti: () => serv.taskWaitMulti(['x']),
-            taskAsync: () => serv.taskAsync('x'),
-            taskCo: () => serv.taskCo(['x']),
-            finish: () => serv.finish('x'),
-            sendMessage: () => serv.sendMessage('x', 0),
-            getWorkerPid: () => serv.getWorkerPid(0),
-            stats: () => serv.stats(),
-            reload: () => serv.reload(),
-            stop: () => {
-              serv.stop(0);
-            },
-            shutdown: () => serv.shutdown(),
-          };
-          for (const [name, call] of Object.entries(calls)) {
-            try {
-              call();
-              note('thrown', 'nothing', name);
-            } catch (error) {
-              note('thrown', (error as { code: string }).code, name);
-            }
-          }
-        });
+        const thrown = await thrownBy(mode, callAll);
         const others = thrown.filter(([code]) => code !== 'ERR_SERVER_NOT_RUNNING');
         expect(others).to.deep.equal([]);
+        expect(thrown).to.have.length(24);
+      });
+
+      it('so it is once it has ended; a shutdown() more is nothing', async () => {
+        const server = await startServer({ mode, on: { receive: echo }, after: callAll });
+        await server.stop();
+        const thrown = server.notes('thrown').map(({ args }) => args as [string, string]);
+        const others = thrown.filter(([code]) => code !== 'ERR_SERVER_NOT_RUNNING');
+        expect(others).to.deep.equal([['nothing', 'shutdown']]);
         expect(thrown).to.have.length(24);
       });
 
