@@ -27,8 +27,7 @@ import type { ServerContext } from './context';
 import { ControlClient } from './control';
 import { DatagramPorts, decodeDatagram } from './datagrams';
 import { deliversConnectionEvents } from './dispatch';
-import { BY_SERVER } from './reactor/dispatching-sink';
-import type { Connection } from './reactor/connection';
+import { BY_PEER, BY_SERVER, type CloseReason, type Connection } from './reactor/connection';
 import { Reactor, type Sink } from './reactor/reactor';
 import { ownedCopy, ownedPart } from './owned-copy';
 import { RequestInbox } from './request-inbox';
@@ -144,12 +143,12 @@ export class EventWorker implements Role, Sink {
     return true;
   }
 
-  close({ id, session }: Connection, byServer: boolean): void {
+  close({ id, session }: Connection, reason: CloseReason): void {
     const closed = (): void => {
-      this.#events.close(id, session.port, byServer ? -1 : this.workerId);
-      if (!byServer) this.#reactor?.end(id, false);
+      this.#events.close(id, session.port, reason === BY_PEER ? this.workerId : -1);
+      if (reason !== BY_SERVER) this.#reactor?.end(id, false);
     };
-    if (byServer) closed();
+    if (reason === BY_SERVER) closed();
     else this.#requests.afterSession(id, closed);
   }
 
@@ -267,20 +266,20 @@ export class EventWorker implements Role, Sink {
   /** Of the reactor in the master; it counts as no request. */
   #onConnectionEvent(type: number, kind: number, id: number): void {
     const session = this.#context.sessions.find(id);
-    if (type === CLOSE) this.#closeFromMaster(id, kind === BY_SERVER, session);
+    if (type === CLOSE) this.#closeFromMaster(id, kind as CloseReason, session);
     if (typeof session === 'string') return;
     if (type === CONNECT) this.#events.connect(id, session.port, 0);
     if (type === BUFFER_FULL) this.#events.watermark('bufferFull', id, session.port);
     if (type === BUFFER_EMPTY) this.#events.watermark('bufferEmpty', id, session.port);
   }
 
-  #closeFromMaster(id: number, byServer: boolean, session: Session | SessionError): void {
+  #closeFromMaster(id: number, reason: CloseReason, session: Session | SessionError): void {
     const port = typeof session === 'string' ? this.#context.sessions.portOf(id) : session.port;
     const closed = (): void => {
-      if (this.#deliversEvents) this.#events.close(id, port, byServer ? -1 : 0);
-      if (!byServer && typeof session !== 'string') this.connections.end(session);
+      if (this.#deliversEvents) this.#events.close(id, port, reason === BY_PEER ? 0 : -1);
+      if (reason !== BY_SERVER && typeof session !== 'string') this.connections.end(session);
     };
-    if (byServer) closed();
+    if (reason === BY_SERVER) closed();
     else this.#requests.afterSession(id, closed);
   }
 

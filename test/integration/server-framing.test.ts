@@ -8,6 +8,9 @@ type Settings = NonNullable<ServerPlan['settings']>;
 
 const EVENTS = { receive: echo, close: null } satisfies ServerPlan['on'];
 
+const CLOSED_FOR_LENGTH =
+  /PREFORK_BAD_PACKET.* connection \d+ from 127\.0\.0\.1 is closed: .*packageMaxLength/;
+
 /** Sends byte by byte, each in a turn of the event loop of its own. */
 async function dribble(client: TcpClient, data: string): Promise<void> {
   for (const byte of Buffer.from(data, 'latin1')) {
@@ -107,7 +110,7 @@ for (const mode of MODES) {
           expect(await other.ask('serves')).to.equal('serves');
           await server.noted('close');
           expect(packetsOf(server)).to.deep.equal(['serves']);
-          await server.stop();
+          await server.stop(CLOSED_FOR_LENGTH);
         });
       }
 
@@ -120,7 +123,29 @@ for (const mode of MODES) {
         await client.ended;
         await server.noted('receive', 2);
         expect(packetsOf(server)).to.deep.equal(['\0\0\0\x02ab', '\0\0\x03\xe4' + 'y'.repeat(996)]);
-        await server.stop();
+        await server.stop(CLOSED_FOR_LENGTH);
+      });
+
+      it('closes when the packets before it have been answered, and says that the server did', async () => {
+        const server = await begin(
+          { openEofSplit: true, packageEof: '\n', packageMaxLength: limit },
+          {
+            on: {
+              receive: async (server, fd, _, data) => {
+                await new Promise(setImmediate);
+                server.send(fd, `to ${String(data)}`);
+              },
+              close: null,
+            },
+          },
+        );
+        const client = await server.connect();
+        client.write(`a\nb\n${'x'.repeat(limit)}`);
+        await client.ended;
+        expect(String(await client.readAll())).to.equal('to a\nto b\n');
+        await server.noted('close');
+        expect(server.log('close')).to.deep.equal([['close', 1, -1]]);
+        await server.stop(CLOSED_FOR_LENGTH);
       });
     });
   });

@@ -327,11 +327,11 @@ export class RunningServer {
     process.kill(this.masterPid, signal);
   }
 
-  /** Ends it by SIGTERM: in good order, with nobody killed, nothing said and nothing left. */
-  async stop(): Promise<void> {
+  /** Ends it by SIGTERM: in good order, with nobody killed, nothing else said and nothing left. */
+  async stop(stderr?: RegExp): Promise<void> {
     const before = this.notes('workerError').length;
     this.signal('SIGTERM');
-    await this.endsWell();
+    await this.endsWell(stderr);
     expect(this.log('workerError').slice(before), 'killed at the end').to.deep.equal([]);
   }
 

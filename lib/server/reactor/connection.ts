@@ -1,8 +1,9 @@
 /**
  * One connection of a client, in the process that holds it. It owns the fd.
  *
- *   open -- the peer ends, or is gone --> peerEnded -- the worker has closed it --> closed
- *     \---- close() -------------------> ending --- all is sent -----------------> closed
+ *   open -- no packet comes any more --> inputEnded -- the worker has closed it --> ending
+ *     \---- close() ------------------------------------------------------------> ending
+ *                                                   ending --- all is sent ------> closed
  */
 import { binding } from '../../binding';
 import { isSystemError } from '../../errors';
@@ -11,7 +12,17 @@ import type { Session } from '../session';
 import type { ServerPort } from '../port';
 import type { Source } from '../dispatch';
 
-export type ConnectionState = 'open' | 'peerEnded' | 'ending' | 'closed';
+export type ConnectionState = 'open' | 'inputEnded' | 'ending' | 'closed';
+
+/**
+ * Why a connection ends, as its worker is told. No packet comes of it any more because its peer has ended,
+ * or what it sent cannot be read: answered with an end() when the packets before have been handled.
+ */
+export const BY_PEER = 0;
+export const UNREADABLE = 2;
+/** It is closed: nothing is to be answered. */
+export const BY_SERVER = 1;
+export type CloseReason = typeof BY_PEER | typeof BY_SERVER | typeof UNREADABLE;
 
 const SHUT_WR = 1;
 
@@ -40,6 +51,8 @@ export class Connection {
   full = false;
   /** Sends what it has at the end of this turn. */
   dirty = false;
+  /** In the state inputEnded. */
+  endedBy: CloseReason = BY_PEER;
   /** The worker knows that it is closed. */
   toldWorker = false;
   /** The worker that its last event went to. */

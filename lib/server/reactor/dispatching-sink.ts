@@ -21,18 +21,12 @@ import {
 import { STAGE_READY, type WorkerTable } from '../../pool/worker-table';
 import type { ServerContext } from '../context';
 import { DISPATCHED, ROUND, type ServerState } from '../state';
-import type { Connection } from './connection';
+import { RareWarning } from '../rare-warning';
+import { BY_SERVER, type CloseReason, type Connection } from './connection';
 import type { Reactor, Sink } from './reactor';
 
 /** From so many bytes on, waiting for one worker, its connections are not read. */
 const MAX_WAITING_BYTES = 1024 * 1024;
-
-/** How often it is said that no worker is idle. */
-const ALL_BUSY_PAUSE_MS = 1000;
-
-/** CLOSE: who has ended the connection. */
-export const BY_PEER = 0;
-export const BY_SERVER = 1;
 
 class TableWorkers implements Workers {
   constructor(
@@ -59,7 +53,7 @@ export class DispatchingSink implements Sink {
   readonly #dispatcher: Dispatcher;
   readonly #sendsEvents: boolean;
   #reactor: Reactor | null = null;
-  #lastWarning = -Infinity;
+  readonly #allBusy = new RareWarning('PREFORK_NO_IDLE_WORKER');
   #stopped = false;
 
   constructor(context: ServerContext) {
@@ -76,7 +70,7 @@ export class DispatchingSink implements Sink {
       dispatchMode,
       func === null ? null : (fd, type, data) => func(server, fd, type, data),
       () => {
-        this.#warnAllBusy();
+        this.#allBusy.tell('no event worker is idle: requests wait in the mailboxes of busy ones');
       },
     );
     for (let worker = 0; worker < workerNum; worker++) {
@@ -111,13 +105,13 @@ export class DispatchingSink implements Sink {
   }
 
   /** To the worker that got its data, so that it comes after them; also where events are not delivered. */
-  close(connection: Connection, byServer: boolean): void {
+  close(connection: Connection, reason: CloseReason): void {
     const worker =
       connection.worker >= 0 ? connection.worker : this.#choose(connection, DISPATCH_CLOSE, null);
-    const isNews = this.#sendsEvents || !byServer;
-    if (worker >= 0 && isNews)
-      this.#post(worker, CLOSE, connection.id, byServer ? BY_SERVER : BY_PEER);
-    else if (!byServer) this.#reactor?.end(connection.id, false);
+    const wantsAnswer = reason !== BY_SERVER;
+    if (worker >= 0 && (this.#sendsEvents || wantsAnswer)) {
+      this.#post(worker, CLOSE, connection.id, reason);
+    } else if (wantsAnswer) this.#reactor?.end(connection.id, false);
   }
 
   bufferFull({ worker, id }: Connection): void {
@@ -155,15 +149,5 @@ export class DispatchingSink implements Sink {
       });
       return DISCARD;
     }
-  }
-
-  #warnAllBusy(): void {
-    const now = Date.now();
-    if (now - this.#lastWarning < ALL_BUSY_PAUSE_MS) return;
-    this.#lastWarning = now;
-    process.emitWarning('no event worker is idle: requests wait in the mailboxes of busy ones', {
-      type: 'PreforkWarning',
-      code: 'PREFORK_NO_IDLE_WORKER',
-    });
   }
 }

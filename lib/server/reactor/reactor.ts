@@ -10,11 +10,12 @@
 import { setTimeout as nextTurn } from 'node:timers/promises';
 import { binding } from '../../binding';
 import { onChildReset } from '../../process/child-reset';
-import type { ServerPort } from '../port';
-import type { SessionTable } from '../session-table';
-import { ACCEPTED, CLOSED, REFUSED, type ServerState } from '../state';
-import { Acceptor } from './acceptor';
-import { Connection } from './connection';
+import type { PreforkError } from '../../errors';
+import { RareWarning } from '../rare-warning';
+import { CLOSED } from '../state';
+import type { Connection } from './connection';
+import { BY_PEER, BY_SERVER, UNREADABLE, type CloseReason } from './connection';
+import { Entrance, type EntranceOptions } from './entrance';
 import { EpollSet, READS, WRITES } from './epoll-set';
 import { FlushQueue } from './flush-queue';
 import { Heartbeat } from './heartbeat';
@@ -24,23 +25,16 @@ export interface Sink {
   connect(connection: Connection): void;
   /** @param data - good until this returns.  @returns false: read no more of it until resumeReading() */
   receive(connection: Connection, data: Buffer): boolean;
-  /** The answer to `byServer` false is end(): until then what was sent to it still leaves. */
-  close(connection: Connection, byServer: boolean): void;
+  /** The answer to any reason but BY_SERVER is end(): until then what is sent to it still leaves. */
+  close(connection: Connection, reason: CloseReason): void;
   bufferFull(connection: Connection): void;
   bufferEmpty(connection: Connection): void;
 }
 
-export interface ReactorOptions {
-  /** Its number in the session table. */
-  id: number;
-  ports: readonly ServerPort[];
-  sessions: SessionTable;
-  state: ServerState;
+export interface ReactorOptions extends EntranceOptions {
   sink: Sink;
   /** Around each turn. */
   turn: { begin(): void; end(): void };
-  /** Connections that are accepted in one turn of the event loop. */
-  acceptsPerTurn: number;
 }
 
 /** How often it is looked whether a packet is whole. */
@@ -60,12 +54,13 @@ onChildReset(() => {
 export class Reactor {
   readonly #options: ReactorOptions;
   readonly #connections = new Map<number, Connection>();
-  readonly #acceptors: Acceptor[];
+  readonly #entrance: Entrance;
   readonly #heartbeat: Heartbeat;
   readonly #epoll: EpollSet;
   readonly #flushes = new FlushQueue((connection) => {
     this.#flushOne(connection);
   });
+  readonly #unreadable = new RareWarning('PREFORK_BAD_PACKET');
   #reading = true;
   #now = Date.now();
   #whenEmpty: (() => void) | null = null;
@@ -91,9 +86,9 @@ export class Reactor {
         });
       },
     });
-    this.#acceptors = options.ports
-      .filter(({ stream }) => stream !== null)
-      .map((port) => this.#makeAcceptor(port));
+    this.#entrance = new Entrance(options, (connection) => {
+      this.#adopt(connection);
+    });
     this.#heartbeat = new Heartbeat(options.ports, this.#connections, (connection) => {
       // Who has been silent for so long does not read either.
       this.end(connection.id, connection.queuedBytes > 0);
@@ -106,7 +101,7 @@ export class Reactor {
   }
 
   start(): void {
-    for (const acceptor of this.#acceptors) acceptor.start();
+    this.#entrance.open();
     this.#epoll.start(() => {
       this.#turn();
     });
@@ -114,7 +109,7 @@ export class Reactor {
   }
 
   stopAccepting(): void {
-    for (const acceptor of this.#acceptors) acceptor.stop();
+    this.#entrance.close();
   }
 
   /**
@@ -164,17 +159,13 @@ export class Reactor {
     const connection = this.#connections.get(id);
     if (connection === undefined) return;
     connection.session.beginClose();
+    if (connection.state === 'inputEnded') connection.toldWorker = true;
     if (reset) {
       this.#remove(connection, true);
       return;
     }
-    if (connection.state === 'open') {
-      connection.state = 'ending';
-      this.#watch(connection);
-    } else if (connection.state === 'peerEnded') {
-      connection.state = 'ending';
-      connection.toldWorker = true;
-    }
+    connection.state = 'ending';
+    this.#watch(connection);
     this.#flushes.add(connection);
   }
 
@@ -194,11 +185,11 @@ export class Reactor {
     }
   }
 
-  /** A worker has died, and maybe the news with it that a peer is gone. */
+  /** A worker has died, and maybe the news with it that no packet comes any more. */
   repeatClose(worker: number): void {
     for (const connection of this.#connections.values()) {
-      if (connection.state === 'peerEnded' && connection.worker === worker) {
-        this.#options.sink.close(connection, false);
+      if (connection.state === 'inputEnded' && connection.worker === worker) {
+        this.#options.sink.close(connection, connection.endedBy);
       }
     }
   }
@@ -222,12 +213,6 @@ export class Reactor {
     this.#epoll.abandon();
   }
 
-  #makeAcceptor(port: ServerPort): Acceptor {
-    return new Acceptor(port, this.#options.acceptsPerTurn, (fd) => {
-      this.#adopt(fd, port);
-    });
-  }
-
   #with(id: number, act: (connection: Connection) => void): void {
     const connection = this.#connections.get(id);
     if (connection !== undefined) act(connection);
@@ -240,24 +225,12 @@ export class Reactor {
     });
   }
 
-  #adopt(fd: number, port: ServerPort): void {
-    const { sessions, state, sink, id, ports } = this.#options;
-    const [remoteAddress, remotePort] = binding.peerName(fd);
-    const from = { remoteAddress, remotePort, port: ports.indexOf(port) };
-    const session = sessions.open({ ...from, worker: -1, reactor: id });
-    if (session === null) {
-      state.add(REFUSED);
-      binding.closeFd(fd);
-      return;
-    }
-    state.add(ACCEPTED);
-    if (port.type !== 'unix' && port.setting.openTcpNodelay) setNoDelay(fd);
-    const connection = new Connection(fd, session, port);
-    this.#connections.set(session.id, connection);
+  #adopt(connection: Connection): void {
+    this.#connections.set(connection.id, connection);
     this.#begin();
     try {
       this.#watch(connection);
-      sink.connect(connection);
+      this.#options.sink.connect(connection);
     } catch (error) {
       // The kernel has no room to watch it, say.
       this.#remove(connection, true);
@@ -283,8 +256,7 @@ export class Reactor {
     for (const packet of framing.push(chunk)) {
       if (!sink.receive(connection, packet)) connection.congested = true;
     }
-    // Where its next packet starts is unknown: nothing more can be read.
-    if (framing.failure !== null) this.end(connection.id, false);
+    if (framing.failure !== null) this.#refuseInput(connection, framing.failure);
     else if (connection.congested) this.#watch(connection);
   }
 
@@ -294,12 +266,25 @@ export class Reactor {
       connection.drop();
       connection.session.beginClose();
     }
-    if (connection.state === 'open') {
-      connection.state = 'peerEnded';
-      this.#watch(connection);
-      this.#options.sink.close(connection, false);
-    } else if (gone && connection.state === 'ending') this.#remove(connection, false);
+    if (connection.state === 'open') this.#inputEnded(connection, BY_PEER);
+    else if (gone && connection.state === 'ending') this.#remove(connection, false);
     else this.#watch(connection);
+  }
+
+  /** Where its next packet starts is unknown. Those that came before are still answered. */
+  #refuseInput(connection: Connection, why: PreforkError): void {
+    const { remoteAddress } = connection.session;
+    const from = remoteAddress === '' ? '' : ` from ${remoteAddress}`;
+    const cause = why.cause instanceof Error ? `: ${why.cause.message}` : '';
+    this.#unreadable.tell(`connection ${connection.id}${from} is closed: ${why.message}${cause}`);
+    if (connection.state === 'open') this.#inputEnded(connection, UNREADABLE);
+  }
+
+  #inputEnded(connection: Connection, reason: CloseReason): void {
+    connection.state = 'inputEnded';
+    connection.endedBy = reason;
+    this.#watch(connection);
+    this.#options.sink.close(connection, reason);
   }
 
   #begin(): void {
@@ -363,17 +348,9 @@ export class Reactor {
     connection.close(reset);
     this.#connections.delete(session.id);
     session.beginClose();
-    if (!toldWorker) this.#options.sink.close(connection, true);
+    if (!toldWorker) this.#options.sink.close(connection, BY_SERVER);
     this.#options.sessions.close(session.id);
     this.#options.state.add(CLOSED);
     if (this.#connections.size === 0) this.#whenEmpty?.();
-  }
-}
-
-function setNoDelay(fd: number): void {
-  try {
-    binding.setNoDelay(fd, 1);
-  } catch {
-    // The peer is gone already, which the next read tells.
   }
 }

@@ -185,7 +185,7 @@ describe('Connection', () => {
     });
 
     it('is no connection that is ending', () => {
-      connection.state = 'peerEnded';
+      connection.state = 'inputEnded';
       expect(connection.unfinished).to.equal(false);
     });
   });

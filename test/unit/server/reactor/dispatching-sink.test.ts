@@ -15,12 +15,13 @@ import {
   RECEIVE,
 } from '../../../../lib/server/bus/message';
 import type { ServerContext } from '../../../../lib/server/context';
-import type { Connection } from '../../../../lib/server/reactor/connection';
 import {
   BY_PEER,
   BY_SERVER,
-  DispatchingSink,
-} from '../../../../lib/server/reactor/dispatching-sink';
+  UNREADABLE,
+  type Connection,
+} from '../../../../lib/server/reactor/connection';
+import { DispatchingSink } from '../../../../lib/server/reactor/dispatching-sink';
 import type { Reactor } from '../../../../lib/server/reactor/reactor';
 import { resolveServerSettings, type ServerOptions } from '../../../../lib/server/settings';
 import { DISPATCHED, ServerState } from '../../../../lib/server/state';
@@ -101,7 +102,7 @@ describe('DispatchingSink', () => {
       sink.receive(client, DATA);
       sink.bufferFull(client);
       sink.bufferEmpty(client);
-      sink.close(client, false);
+      sink.close(client, BY_PEER);
       expect(posted).to.deep.equal([
         'connect 5 to 2 (undefined, 0)',
         'receive 5 to 2 (data, 0)',
@@ -116,7 +117,7 @@ describe('DispatchingSink', () => {
       const client = connection(5);
       sink.connect(client);
       takePosted();
-      sink.close(client, true);
+      sink.close(client, BY_SERVER);
       expect(posted).to.deep.equal([`close 5 to 2 (undefined, ${BY_SERVER})`]);
     });
 
@@ -140,26 +141,31 @@ describe('DispatchingSink', () => {
       sink.receive(client, DATA);
       sink.bufferFull(client);
       sink.bufferEmpty(client);
-      sink.close(client, true);
+      sink.close(client, BY_SERVER);
       expect(posted).to.deep.equal(['receive 5 to 1 (data, 0)']);
     });
 
-    it('tells the end of a peer to the worker of its last data: the answer comes after theirs', () => {
-      const client = connection(5);
-      sink.receive(client, DATA);
-      sink.receive(client, DATA);
-      takePosted();
-      sink.close(client, false);
-      expect(posted).to.deep.equal([`close 5 to 1 (undefined, ${BY_PEER})`]);
-      expect(reactor.end.called).to.equal(false);
-    });
+    for (const [what, reason] of [
+      ['of a peer', BY_PEER],
+      ['of readable packets', UNREADABLE],
+    ] as const) {
+      it(`tells the end ${what} to the worker of its last data: the answer comes after theirs`, () => {
+        const client = connection(5);
+        sink.receive(client, DATA);
+        sink.receive(client, DATA);
+        takePosted();
+        sink.close(client, reason);
+        expect(posted).to.deep.equal([`close 5 to 1 (undefined, ${reason})`]);
+        expect(reactor.end.called).to.equal(false);
+      });
+    }
 
     it('delivers events as well with enableUnsafeEvent', () => {
       make({ dispatchMode: 1, enableUnsafeEvent: true });
       const client = connection(5);
       sink.connect(client);
       sink.bufferFull(client);
-      sink.close(client, true);
+      sink.close(client, BY_SERVER);
       expect(posted.map((line) => line.split(' ')[0])).to.deep.equal(['connect', 'full', 'close']);
     });
   });
@@ -226,7 +232,7 @@ describe('DispatchingSink', () => {
       make({ dispatchFunc });
       sink.connect(connection(5));
       sink.receive(connection(6), DATA);
-      sink.close(connection(7), false);
+      sink.close(connection(7), BY_PEER);
       sink.chooseForDatagram(40_000, '10.0.0.1', DATA);
       expect(dispatchFunc.args).to.deep.equal([
         [server, 5, 4, null],
@@ -300,7 +306,7 @@ describe('DispatchingSink', () => {
   describe('close without a worker', () => {
     it('of the peer is told to the one that would be chosen', () => {
       make({ dispatchMode: 1 });
-      sink.close(connection(5), false);
+      sink.close(connection(5), BY_PEER);
       expect(posted).to.deep.equal([`close 5 to 0 (undefined, ${BY_PEER})`]);
     });
 
@@ -308,7 +314,7 @@ describe('DispatchingSink', () => {
       for (const choice of [-1, -2]) {
         make({ dispatchFunc: () => choice });
         reactor.end.resetHistory();
-        sink.close(connection(5), false);
+        sink.close(connection(5), BY_PEER);
         expect(reactor.end.lastCall.args, String(choice)).to.deep.equal([5, false]);
       }
       expect(posted).to.deep.equal([]);
@@ -316,7 +322,7 @@ describe('DispatchingSink', () => {
 
     it('of the server needs nothing when nobody is chosen', () => {
       make({ dispatchFunc: () => -1 });
-      sink.close(connection(5), true);
+      sink.close(connection(5), BY_SERVER);
       expect(reactor.end.called).to.equal(false);
       expect(posted).to.deep.equal([]);
     });
@@ -344,7 +350,7 @@ describe('DispatchingSink', () => {
     takePosted();
     sink.stop();
     sink.bufferFull(client);
-    sink.close(client, true);
+    sink.close(client, BY_SERVER);
     expect(posted).to.deep.equal([]);
   });
 });

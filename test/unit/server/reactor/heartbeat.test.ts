@@ -85,7 +85,7 @@ describe('Heartbeat', () => {
   it('leaves those alone that are protected, or closing', () => {
     heartbeat.start();
     connect().session.isProtected = true;
-    connect().state = 'peerEnded';
+    connect().state = 'inputEnded';
     connect().state = 'ending';
     clock.tick(10 * IDLE);
     expect(ended).to.deep.equal([]);

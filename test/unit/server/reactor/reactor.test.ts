@@ -3,7 +3,13 @@ import sinon from 'sinon';
 import { binding } from '../../../../lib/binding';
 import { systemError } from '../../../../lib/errors';
 import type { onChildReset } from '../../../../lib/process/child-reset';
-import type { Connection } from '../../../../lib/server/reactor/connection';
+import {
+  BY_PEER,
+  BY_SERVER,
+  UNREADABLE,
+  type CloseReason,
+  type Connection,
+} from '../../../../lib/server/reactor/connection';
 import { Reactor, type Sink } from '../../../../lib/server/reactor/reactor';
 import type { PortOptions } from '../../../../lib/server/port-settings';
 import type { ServerPort } from '../../../../lib/server/port';
@@ -24,13 +30,14 @@ import { FakeClients, READS, WRITES, type FakeClient } from './fake-clients';
 const KIB = 1024;
 const NOW = 1_800_000_000_000;
 const MAX_CONNECTIONS = 4;
+const REASONS = { [BY_PEER]: 'by peer', [BY_SERVER]: 'by server', [UNREADABLE]: 'unreadable' };
 
 /** Where the events go: a diary, and what a test has them do. */
 class FakeSink implements Sink {
   readonly diary: string[] = [];
   readonly connections: Connection[] = [];
   onReceive: (connection: Connection, data: string) => boolean = () => true;
-  onClose: (connection: Connection, byServer: boolean) => void = () => undefined;
+  onClose: (connection: Connection, reason: CloseReason) => void = () => undefined;
   onFull: (connection: Connection) => void = () => undefined;
 
   connect(connection: Connection): void {
@@ -43,9 +50,9 @@ class FakeSink implements Sink {
     return this.onReceive(connection, data.toString());
   }
 
-  close(connection: Connection, byServer: boolean): void {
-    this.diary.push(`close ${String(connection.id)} by ${byServer ? 'server' : 'peer'}`);
-    this.onClose(connection, byServer);
+  close(connection: Connection, reason: CloseReason): void {
+    this.diary.push(`close ${String(connection.id)} ${REASONS[reason]}`);
+    this.onClose(connection, reason);
   }
 
   bufferFull(connection: Connection): void {
@@ -214,23 +221,74 @@ describe('Reactor', () => {
       expect(sink.diary).to.deep.equal(['receive 1 one', 'close 2 by server']);
     });
 
-    it('that cannot be framed close the connection, and others go on', () => {
-      make({ openEofSplit: true, packageEof: '\n', packageMaxLength: 4 });
-      const [bad, good] = [connect(), connect()];
-      expect(says(bad.client, 'a\n', 'too long\n')).to.deep.equal([
-        'receive 1 a\n',
-        'close 1 by server',
-      ]);
-      expect(clients.isOpen(bad.client)).to.equal(false);
-      expect(says(good.client, 'b\n')).to.deep.equal(['receive 2 b\n']);
-    });
+    describe('that cannot be framed', () => {
+      let warn: sinon.SinonStub;
 
-    it('that cannot be framed let go what was sent before', () => {
-      make({ openEofSplit: true, packageEof: '\n', packageMaxLength: 4 });
-      sink.onReceive = ({ id }) => reactor.send(id, Buffer.from('answer'));
-      const { client } = connect();
-      says(client, 'a\n', 'too long\n');
-      expect(client.received).to.equal('answer');
+      beforeEach(() => {
+        warn = sinon.stub(process, 'emitWarning');
+        make({ openEofSplit: true, packageEof: '\n', packageMaxLength: 4 });
+      });
+
+      it('are told to the worker, whose answer closes the connection; others go on', () => {
+        const [bad, good] = [connect(), connect()];
+        expect(says(bad.client, 'a\n', 'too long\n')).to.deep.equal([
+          'receive 1 a\n',
+          'close 1 unreadable',
+        ]);
+        expect(stateOf(bad.id), 'the answer to "a" may still come').to.equal('open');
+        expect(says(bad.client, 'b\n'), 'nothing more is read').to.deep.equal([]);
+        reactor.send(bad.id, Buffer.from('answer'));
+        reactor.end(bad.id, false);
+        expect(bad.client.received).to.equal('answer');
+        expect(clients.isOpen(bad.client)).to.equal(false);
+        expect(sink.takeDiary(), 'the worker knows').to.deep.equal([]);
+        expect(says(good.client, 'b\n')).to.deep.equal(['receive 2 b\n']);
+      });
+
+      it('are told again when the worker has died', () => {
+        const { client, connection } = connect();
+        connection.worker = 1;
+        says(client, 'too long\n');
+        reactor.repeatClose(1);
+        expect(sink.diary).to.deep.equal(['close 1 unreadable']);
+      });
+
+      it('of a connection that a callback has closed meanwhile are nothing more', () => {
+        sink.onReceive = ({ id }) => {
+          reactor.end(id, false);
+          return true;
+        };
+        const { client } = connect();
+        expect(says(client, 'a\n', 'too long\n')).to.deep.equal([
+          'receive 1 a\n',
+          'close 1 by server',
+        ]);
+        expect(clients.isOpen(client)).to.equal(false);
+      });
+
+      it('are warned of once a second, with the reason', () => {
+        for (const { client } of [connect(), connect()]) says(client, 'too long\n');
+        sinon.assert.calledOnceWithExactly(
+          warn,
+          sinon.match(/^connection 1 from \S+ is closed: .* 9 bytes, the limit is 4/),
+          { type: 'PreforkWarning', code: 'PREFORK_BAD_PACKET' },
+        );
+      });
+
+      it('are warned of with what a packageLengthFunc has thrown', () => {
+        make({
+          openLengthCheck: true,
+          packageLengthFunc: () => {
+            throw new Error('broken');
+          },
+        });
+        says(connect().client, 'data');
+        sinon.assert.calledOnceWithExactly(
+          warn,
+          sinon.match(/packageLengthFunc threw: broken$/),
+          sinon.match.object,
+        );
+      });
     });
 
     it('stay in the kernel after stopReading(); what is sent still leaves', () => {
@@ -580,6 +638,15 @@ describe('Reactor', () => {
       client.vanish();
       reactor.end(id, false);
       expect(sink.diary).to.deep.equal(['close 1 by server']);
+      expect(clients.isOpen(client)).to.equal(false);
+    });
+
+    it('after it had ended its side, and is reset by the server: it is told once', () => {
+      const { client, id } = connect();
+      client.end();
+      clients.turn();
+      reactor.end(id, true);
+      expect(sink.diary).to.deep.equal(['close 1 by peer']);
       expect(clients.isOpen(client)).to.equal(false);
     });
 
