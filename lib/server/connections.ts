@@ -10,8 +10,16 @@ import type { Reactor } from './reactor/reactor';
 import type { Session } from './session';
 import { RESPONSES } from './state';
 
-/** What may wait in this process for a reactor elsewhere. */
-const MAX_WAITING_BYTES = 64 * 1024 * 1024;
+/**
+ * What may wait in this process for the master: it never waits for others, so a sender that is faster waits
+ * for it. Otherwise one callback that sends a lot could fill what is there for all clients, and go far over
+ * the limit of its own, which only the master knows to be reached.
+ */
+const MOST_FOR_MASTER = 1024 * 1024;
+const PATIENCE_MS = 10_000;
+
+/** The same for another worker of base mode, which may wait for this one. */
+const MOST_FOR_WORKER = 64 * 1024 * 1024;
 
 const GRACEFUL = 0;
 const RESET = 1;
@@ -28,7 +36,7 @@ export class Connections {
 
   /** @throws PreforkError ERR_SESSION_NOT_EXIST, ERR_SESSION_CLOSED, ERR_DATA_TOO_LARGE, ERR_OUTPUT_OVERFLOW */
   send(fd: number, data: Buffer): void {
-    const { settings, state, bus } = this.#context;
+    const { settings, state } = this.#context;
     if (data.length > settings.outputBufferSize) {
       throw new PreforkError(
         'ERR_DATA_TOO_LARGE',
@@ -36,10 +44,21 @@ export class Connections {
       );
     }
     const session = this.#openSession(fd);
-    this.#checkOverflow(session);
-    state.add(RESPONSES);
+    this.#checkQueued(session);
     if (this.#isOwn(session)) this.#reactor?.send(fd, data);
-    else bus.post(this.#context.reactorAddress(session.reactor), SEND, fd, data);
+    else this.#post(session, data);
+    state.add(RESPONSES);
+  }
+
+  #post({ id, reactor }: Session, data: Buffer): void {
+    const { bus, mode } = this.#context;
+    const to = this.#context.reactorAddress(reactor);
+    const waiting = bus.waitingBytes(to);
+    const most = mode === 'process' ? MOST_FOR_MASTER : MOST_FOR_WORKER;
+    if (waiting < most) bus.post(to, SEND, id, data);
+    else if (mode === 'base' || !bus.sendWithin(to, SEND, id, data, 0, PATIENCE_MS)) {
+      throw overflow(id, waiting, 'of its pipe', most);
+    }
   }
 
   /** @throws PreforkError ERR_SESSION_NOT_EXIST, ERR_SESSION_CLOSED */
@@ -98,21 +117,18 @@ export class Connections {
     throw new ConnectionError('ERR_SESSION_CLOSED', fd, `session ${fd} has been closed`);
   }
 
-  #checkOverflow(session: Session): void {
-    const { ports, bus } = this.#context;
+  #checkQueued(session: Session): void {
     const own = this.#isOwn(session);
     const queued = own ? (this.#reactor?.queuedBytes(session.id) ?? 0) : session.sendQueuedBytes;
-    const limit = ports[session.port]?.setting.socketBufferSize ?? 0;
-    const waiting = own ? 0 : bus.waitingBytes(this.#context.reactorAddress(session.reactor));
-    if (queued < limit && waiting < MAX_WAITING_BYTES) return;
-    const [bytes, name, most] =
-      queued >= limit
-        ? [queued, 'socketBufferSize', limit]
-        : [waiting, 'of its pipe', MAX_WAITING_BYTES];
-    throw new ConnectionError(
-      'ERR_OUTPUT_OVERFLOW',
-      session.id,
-      `${bytes} bytes wait to be sent to session ${session.id}, the limit (${name}) is ${most}`,
-    );
+    const limit = this.#context.ports[session.port]?.setting.socketBufferSize ?? 0;
+    if (queued >= limit) throw overflow(session.id, queued, 'socketBufferSize', limit);
   }
+}
+
+function overflow(id: number, bytes: number, name: string, most: number): ConnectionError {
+  return new ConnectionError(
+    'ERR_OUTPUT_OVERFLOW',
+    id,
+    `${bytes} bytes wait to be sent to session ${id}, the limit (${name}) is ${most}`,
+  );
 }

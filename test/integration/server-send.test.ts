@@ -306,6 +306,46 @@ for (const mode of MODES) {
         ]);
       });
 
+      it('some that are sent too much in one callback cost others nothing', async () => {
+        const server = await startServer({
+          mode,
+          settings: { workerNum: 1, socketBufferSize: 2 << 20 },
+          quiet: ['receive'],
+          on: {
+            receive: (serv, fd, _, data) => {
+              if (String(data) !== 'pour') {
+                serv.send(fd, data);
+                return;
+              }
+              const piece = Buffer.alloc(1 << 20);
+              try {
+                // Far more than any buffer on the way takes.
+                for (let sent = 0; sent < 1024; sent++) serv.send(fd, piece);
+              } catch (error) {
+                note('poured', (error as { code: string }).code);
+              }
+            },
+          },
+        });
+        const quick = await server.connect();
+        expect(await quick.ask('quick')).to.equal('quick');
+        const slow = await Promise.all(Array.from({ length: 6 }, () => server.connect()));
+        for (const client of slow) {
+          client.socket.pause();
+          client.write('pour');
+        }
+        expect(await quick.ask('again')).to.equal('again');
+        const poured = await server.noted('poured', slow.length);
+        expect(poured.map(({ args }) => args[0])).to.deep.equal(
+          slow.map(() => 'ERR_OUTPUT_OVERFLOW'),
+        );
+        expect(await quick.ask('at last')).to.equal('at last');
+        const received = await server.run(server.masterPid, (serv) => serv.stats().connectionNum);
+        expect(received, 'nobody was cut off').to.equal(slow.length + 1);
+        for (const client of slow) client.reset();
+        await server.stop();
+      });
+
       it('a slow reader gets all of 24 MB by and by, others are served meanwhile (slow_client)', async () => {
         const server = await startServer({
           mode,

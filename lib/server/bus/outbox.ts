@@ -20,6 +20,8 @@ export class Outbox {
   #used = 0;
   #entries = 0;
   #waitingBytes = 0;
+  /** What was put before the current one is in #waitingBytes no more. */
+  #epoch = 0;
   #whenSent: (() => void)[] = [];
   /** Of the last that waits: they leave in order. */
   #leaving: Promise<void> | null = null;
@@ -60,7 +62,17 @@ export class Outbox {
   sendWithin(type: number, kind: number, id: number, data: Buffer, timeoutMs: number): boolean {
     this.flush();
     const packet = this.#packet(type, kind, id, data);
-    return this.#writer.send(packet.data, packet.meta, timeoutMs);
+    if (!this.#writer.send(packet.data, packet.meta, timeoutMs)) return false;
+    this.#noteAllLeft();
+    return true;
+  }
+
+  /** What waited has left before: its promises settle later, and a caller that goes on blocking counts on it now. */
+  #noteAllLeft(): void {
+    if (this.#waitingBytes === 0) return;
+    this.#waitingBytes = 0;
+    this.#epoch++;
+    this.#drained();
   }
 
   #packet(
@@ -97,6 +109,11 @@ export class Outbox {
     });
   }
 
+  #noteLeft(bytes: number): void {
+    this.#waitingBytes -= bytes;
+    if (this.#waitingBytes === 0) this.#drained();
+  }
+
   #drained(): void {
     for (const resolve of this.#whenSent.splice(0)) resolve();
     this.#onDrain();
@@ -118,13 +135,13 @@ export class Outbox {
   /** The caller may use its buffer again at once. */
   async #putLater(data: Buffer, meta: PacketMeta): Promise<void> {
     this.#waitingBytes += data.length;
+    const epoch = this.#epoch;
     try {
       await this.#writer.sendAsync(Buffer.from(data), meta);
     } catch (error) {
       warnOfLoss(error as Error);
     } finally {
-      this.#waitingBytes -= data.length;
-      if (this.#waitingBytes === 0) this.#drained();
+      if (epoch === this.#epoch) this.#noteLeft(data.length);
     }
   }
 }

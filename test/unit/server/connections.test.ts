@@ -8,6 +8,7 @@ import type { ServerContext } from '../../../lib/server/context';
 import type { Reactor } from '../../../lib/server/reactor/reactor';
 import type { Session } from '../../../lib/server/session';
 import { SessionTable } from '../../../lib/server/session-table';
+import type { ServerMode } from '../../../lib/server/settings';
 import { RESPONSES, ServerState } from '../../../lib/server/state';
 import { thrownBy } from '../fake-kernel';
 
@@ -15,7 +16,8 @@ const OWN = 1;
 const ELSEWHERE = 0;
 const LIMIT = 1000;
 const LONGEST = 5000;
-const PIPE_LIMIT = 64 * 1024 * 1024;
+const MIB = 1024 * 1024;
+const PIPE_LIMIT = 64 * MIB;
 const DATA = Buffer.from('data');
 
 describe('Connections', () => {
@@ -23,6 +25,8 @@ describe('Connections', () => {
   let sessions: SessionTable;
   let state: ServerState;
   let posted: unknown[][];
+  let blocked: unknown[][];
+  let roomInTime: boolean;
   let waiting: number;
   let queued: number;
   let reactor: Record<'send' | 'end' | 'pause', sinon.SinonSpy>;
@@ -33,13 +37,17 @@ describe('Connections', () => {
       ...{ reactor: heldBy, worker: 0, port: 1, remoteAddress: '', remotePort: 0 },
     }) as Session;
 
-  const make = (own: boolean): Connections => {
+  const make = (own: boolean, mode: ServerMode = 'base'): Connections => {
     const context = {
-      ...{ addresses, sessions, state },
+      ...{ addresses, sessions, state, mode },
       settings: { outputBufferSize: LONGEST },
       ports: [{ setting: { socketBufferSize: 1 } }, { setting: { socketBufferSize: LIMIT } }],
       bus: {
         post: (...args: unknown[]) => posted.push(args),
+        sendWithin: (...args: unknown[]) => {
+          blocked.push(args);
+          return roomInTime;
+        },
         waitingBytes: (to: number) => (to === addresses.row(ELSEWHERE) ? waiting : 0),
       },
       reactorAddress: (index: number) => addresses.row(index),
@@ -56,6 +64,8 @@ describe('Connections', () => {
     sessions = new SessionTable(10, 0, 2);
     state = new ServerState(2);
     posted = [];
+    blocked = [];
+    roomInTime = true;
     waiting = queued = 0;
     connections = make(true);
   });
@@ -122,7 +132,7 @@ describe('Connections', () => {
       expect(posted).to.have.length(1);
     });
 
-    it('throws when 64 MiB wait in this process for the one that holds it', () => {
+    it('throws when 64 MiB wait in this process for the worker that holds it', () => {
       const session = open(ELSEWHERE);
       waiting = PIPE_LIMIT - 1;
       connections.send(session.id, DATA);
@@ -132,6 +142,28 @@ describe('Connections', () => {
       const own = open(OWN);
       connections.send(own.id, DATA);
       expect(reactor.send.callCount, 'the own ones go on').to.equal(1);
+    });
+
+    it('waits for the master when 1 MiB waits for it', () => {
+      connections = make(false, 'process');
+      const { id } = open(ELSEWHERE);
+      waiting = MIB - 1;
+      connections.send(id, DATA);
+      expect(posted).to.have.length(1);
+      waiting = MIB;
+      connections.send(id, DATA);
+      expect(posted).to.have.length(1);
+      expect(blocked).to.deep.equal([[addresses.row(ELSEWHERE), SEND, id, DATA, 0, 10_000]]);
+      expect(state.count(RESPONSES)).to.equal(2);
+    });
+
+    it('throws when the master has taken nothing for so long', () => {
+      connections = make(false, 'process');
+      const { id } = open(ELSEWHERE);
+      waiting = MIB;
+      roomInTime = false;
+      thrownBy(() => connections.send(id, DATA), 'ERR_OUTPUT_OVERFLOW');
+      expect(state.count(RESPONSES)).to.equal(0);
     });
   });
 

@@ -20,6 +20,8 @@ type Seen = [type: number, kind: number, id: number, data: string];
 /** A pipe that has room or not, as a test says; what waits is sent in order. */
 class FakeWriter {
   full = false;
+  /** A caller that blocks gets room. */
+  roomInTime = false;
   /** What was sent, as the reader would see it. */
   readonly packets: { data: Buffer; meta: PacketMeta }[] = [];
   readonly timeouts: number[] = [];
@@ -28,6 +30,7 @@ class FakeWriter {
 
   send(data: Buffer, meta: PacketMeta, timeoutMs: number): boolean {
     this.timeouts.push(timeoutMs);
+    if (this.roomInTime && timeoutMs > 0) this.makeRoom();
     if (this.full || this.#waiting.length > 0) return false;
     this.packets.push({ data: Buffer.from(data), meta });
     return true;
@@ -215,6 +218,27 @@ describe('Outbox', () => {
       expect(writer.timeouts).to.deep.equal([500, 700]);
       writer.makeRoom();
       expect(ids(), 'nothing of it waits').to.deep.equal([1]);
+    });
+
+    it('sends what waited before, and counts it as gone at once', async () => {
+      writer.full = true;
+      send(1);
+      send(2);
+      expect(outbox.waitingBytes).to.equal(8);
+      writer.roomInTime = true;
+      expect(sendWithin(3, 500)).to.equal(true);
+      expect(outbox.waitingBytes, 'before the promises have settled').to.equal(0);
+      expect(drained.callCount).to.equal(1);
+      writer.roomInTime = false;
+      writer.full = true;
+      send(4);
+      await settle();
+      expect(outbox.waitingBytes, 'those before are not taken off twice').to.equal(4);
+      writer.makeRoom();
+      await settle();
+      expect(outbox.waitingBytes).to.equal(0);
+      expect(drained.callCount).to.equal(2);
+      expect(ids()).to.deep.equal([1, 2, 3, 4]);
     });
 
     it('sends what was joined first, also a message without data', () => {
