@@ -19,7 +19,8 @@ option controlSocket.
   --count <n>        top: so many lines or snapshots, then it ends
   --tasks            reload: task workers only
   --no-wait          reload, stop: only asks for it
-  --timeout <ms>     reload, stop: how long to wait; default 60000
+  --timeout <ms>     how long to wait for it; default 60000 for reload and stop,
+                     10000 for an answer to the others
   -h, --help
   -v, --version
 `;
@@ -39,20 +40,26 @@ export interface Arguments {
   timeoutMs: number;
 }
 
+/** Replacing and ending workers takes as long as their requests do; a look at them does not. */
+const WAIT_MS = 60_000;
+const ANSWER_MS = 10_000;
+
 /** @throws CommandError with exit code 2 */
 export function parseCommand(argv: readonly string[]): Arguments {
   const { values, positionals } = parsed(argv);
   const [name, target, ...more] = positionals;
   if (more.length > 0) throw misuse(`one target, not also ${more.join(' ')}`);
+  const command = commandOf(name, values);
+  const waitMs = command === 'reload' || command === 'stop' ? WAIT_MS : ANSWER_MS;
   return {
-    command: commandOf(name, values),
+    command,
     target,
     json: values.json ?? false,
     intervalMs: integer('interval', values.interval ?? '1000', 100, 60_000),
     count: values.count === undefined ? Infinity : integer('count', values.count, 1, 1e9),
     onlyTasks: values.tasks ?? false,
     wait: !(values['no-wait'] ?? false),
-    timeoutMs: integer('timeout', values.timeout ?? '60000', 0, 0x7fffffff),
+    timeoutMs: integer('timeout', values.timeout ?? String(waitMs), 0, 0x7fffffff),
   };
 }
 

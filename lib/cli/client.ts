@@ -17,6 +17,9 @@ export class CommandError extends Error {
   }
 }
 
+/** Nothing serves that socket: its master has gone. */
+export class GoneError extends CommandError {}
+
 type Answer = (response: ControlResponse) => void;
 
 export class ControlClient {
@@ -26,6 +29,7 @@ export class ControlClient {
   #lastId = 0;
   /** Why nothing comes any more. */
   #failure: Error | null = null;
+  #refusal: CommandError | null = null;
   /** Resolves when the other side has closed. */
   readonly closed: Promise<void>;
 
@@ -50,7 +54,7 @@ export class ControlClient {
     return new Promise((resolve, reject) => {
       const socket = connect(path);
       const fail = (error: NodeJS.ErrnoException): void => {
-        reject(new CommandError(whyNot(path, error)));
+        reject(whyNot(path, error));
       };
       socket.once('error', fail);
       socket.once('connect', () => {
@@ -60,13 +64,26 @@ export class ControlClient {
     });
   }
 
-  /** @throws CommandError with what the other side says */
+  /** What the other side has said instead of serving this client; null: it serves, or has just gone. */
+  get refusal(): CommandError | null {
+    return this.#refusal;
+  }
+
+  /**
+   * @param limitMs - a master whose event loop is blocked takes connections, by its kernel, and is silent
+   * @throws CommandError with what the other side says, or that it says nothing
+   */
   ask<Op extends Exclude<ControlOp, 'watch'>>(
     op: Op,
     fields: object = {},
+    limitMs = Infinity,
   ): Promise<ControlResults[Op]> {
     return new Promise((resolve, reject) => {
+      const timer = atMost(limitMs, () => {
+        reject(new CommandError(silence(limitMs)));
+      });
       const id = this.#send(op, fields, (response) => {
+        clearTimeout(timer);
         this.#pending.delete(id);
         if (response.ok) resolve(response.result as ControlResults[Op]);
         else reject(new CommandError(response.error.message));
@@ -107,7 +124,10 @@ export class ControlClient {
 
   #answer(response: ControlResponse): void {
     if (response.id !== null) this.#pending.get(response.id)?.(response);
-    else if (!response.ok) this.#failure = new Error(response.error.message);
+    else if (!response.ok) {
+      this.#refusal = new CommandError(response.error.message);
+      this.#failure = this.#refusal;
+    }
   }
 
   #endAll(): void {
@@ -120,8 +140,26 @@ export class ControlClient {
   }
 }
 
-function whyNot(path: string, { code, message }: NodeJS.ErrnoException): string {
-  if (code === 'ECONNREFUSED') return `${path}: nobody listens there any more`;
-  if (code === 'EACCES') return `${path}: this control socket belongs to another user`;
-  return code === 'ENOENT' ? `${path}: there is no such socket` : message;
+export function silence(ms: number): string {
+  return `no answer after ${ms} ms: its event loop is blocked, or it was suspended`;
+}
+
+/** Infinity: never. */
+function atMost(ms: number, action: () => void): NodeJS.Timeout | undefined {
+  return ms === Infinity ? undefined : setTimeout(action, ms);
+}
+
+function whyNot(path: string, { code, message }: NodeJS.ErrnoException): CommandError {
+  switch (code) {
+    case 'ECONNREFUSED':
+      return new GoneError(`${path}: nobody listens there any more`);
+    case 'ENOENT':
+      return new GoneError(`${path}: there is no such socket`);
+    case 'EACCES':
+      return new CommandError(`${path}: this control socket belongs to another user`);
+    case 'EAGAIN': // The kernel takes as many connections as its backlog has room for.
+      return new CommandError(`${path}: it takes no connections: its event loop is blocked`);
+    default:
+      return new CommandError(message);
+  }
 }

@@ -2,9 +2,10 @@
 import type { ReloadSummary, Snapshot, WorkerSnapshot } from '../control/snapshot';
 import { listSockets } from '../control/socket-path';
 import type { Arguments } from './args';
-import { CommandError, ControlClient } from './client';
+import { CommandError, ControlClient, GoneError } from './client';
 import { History } from './history';
 import { statusText, summaryLine } from './plain';
+import { NONE_FOUND } from './target';
 import { age } from './text';
 
 const POLL_MS = 100;
@@ -12,12 +13,14 @@ const POLL_MS = 100;
 export type Print = (text: string) => void;
 
 export async function status(client: ControlClient, args: Arguments, print: Print): Promise<void> {
-  const snapshot = await client.ask('status');
+  const snapshot = await client.ask('status', {}, args.timeoutMs);
   print(args.json ? `${JSON.stringify(snapshot)}\n` : statusText(snapshot));
 }
 
 /** Until it ends, or `count` were printed. */
 export async function lines(client: ControlClient, args: Arguments, print: Print): Promise<void> {
+  // Asked first, because a watch that is not answered would be waited for without a word.
+  await client.ask('status', {}, args.timeoutMs);
   const history = new History();
   let left = args.count;
   client.watch(args.intervalMs, (snapshot) => {
@@ -29,27 +32,34 @@ export async function lines(client: ControlClient, args: Arguments, print: Print
     if (--left === 0) client.close();
   });
   await client.closed;
+  if (client.refusal !== null) throw client.refusal;
 }
 
-export async function list(args: Arguments, print: Print): Promise<void> {
-  for (const { path } of listSockets()) {
-    const snapshot = await tryStatus(path);
-    if (snapshot === null) continue;
-    if (args.json) print(`${JSON.stringify(snapshot)}\n`);
-    else print(`${listLine(snapshot)}\n`);
+/** @param warn - of what cannot be listed */
+export async function list(args: Arguments, print: Print, warn: Print): Promise<void> {
+  const sockets = listSockets();
+  // All at once, so that one which hangs does not keep the others waiting.
+  const found = await Promise.all(sockets.map(({ path }) => tryStatus(path, args.timeoutMs)));
+  const answered = found.flatMap((each) => (typeof each === 'string' ? [] : (each ?? [])));
+  for (const snapshot of answered) {
+    print(`${args.json ? JSON.stringify(snapshot) : listLine(snapshot)}\n`);
   }
+  found.forEach((each, index) => {
+    if (typeof each === 'string') warn(`process ${sockets[index]?.pid ?? 0}: ${each}`);
+  });
+  if (found.every((each) => each === null)) warn(NONE_FOUND);
 }
 
-async function tryStatus(path: string): Promise<Snapshot | null> {
+/** A text: why not. Null: what had the socket has gone. */
+async function tryStatus(path: string, limitMs: number): Promise<Snapshot | string | null> {
+  let client: ControlClient | null = null;
   try {
-    const client = await ControlClient.open(path);
-    try {
-      return await client.ask('status');
-    } finally {
-      client.close();
-    }
-  } catch {
-    return null;
+    client = await ControlClient.open(path);
+    return await client.ask('status', {}, limitMs);
+  } catch (error) {
+    return error instanceof GoneError ? null : (error as Error).message;
+  } finally {
+    client?.close();
   }
 }
 
@@ -60,14 +70,16 @@ function listLine(now: Snapshot): string {
 }
 
 export async function stop(client: ControlClient, args: Arguments, print: Print): Promise<void> {
-  await client.ask('stop');
-  if (args.wait) await within(client.closed, args.timeoutMs, 'it has not ended');
+  const startedAt = Date.now();
+  await client.ask('stop', {}, args.timeoutMs);
+  const left = Math.max(0, args.timeoutMs - (Date.now() - startedAt));
+  if (args.wait) await within(client.closed, left, `it has not ended after ${args.timeoutMs} ms`);
   if (args.json) print(`${JSON.stringify({ stopped: args.wait })}\n`);
   else print(args.wait ? 'stopped\n' : 'told to stop\n');
 }
 
 export async function reload(client: ControlClient, args: Arguments, print: Print): Promise<void> {
-  const before = await client.ask('status');
+  const before = await client.ask('status', {}, args.timeoutMs);
   if (args.onlyTasks && before.kind === 'pool') {
     throw new CommandError('a pool has no task workers: leave out --tasks');
   }
@@ -80,7 +92,7 @@ export async function reload(client: ControlClient, args: Arguments, print: Prin
   }
   const startedAt = Date.now();
   const done = asked.then((summary) => summary ?? replaced(client, before, args, startedAt));
-  const summary = await within(done, args.timeoutMs, 'the reload has not ended');
+  const summary = await within(done, args.timeoutMs, notReloaded(args));
   print(args.json ? `${JSON.stringify(summary)}\n` : `${reloadText(summary)}\n`);
   if (summary.failed !== undefined) {
     throw new CommandError(`worker ${summary.failed} does not start: the others stay as they were`);
@@ -111,7 +123,11 @@ async function replaced(
     }
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
-  throw new CommandError('the reload has not ended');
+  throw new CommandError(notReloaded({ timeoutMs }));
+}
+
+function notReloaded({ timeoutMs }: Pick<Arguments, 'timeoutMs'>): string {
+  return `the reload has not ended after ${timeoutMs} ms; it goes on`;
 }
 
 function hasSuccessor(old: WorkerSnapshot, { workers }: Snapshot): boolean {
@@ -123,7 +139,7 @@ async function within<T>(promise: Promise<T>, ms: number, otherwise: string): Pr
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
-      reject(new CommandError(`${otherwise} after ${ms} ms`));
+      reject(new CommandError(otherwise));
     }, ms);
   });
   try {

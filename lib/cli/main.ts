@@ -13,11 +13,15 @@ function print(text: string): void {
   process.stdout.write(text);
 }
 
+function warn(text: string): void {
+  process.stderr.write(`prefork: ${text}\n`);
+}
+
 async function main(argv: readonly string[]): Promise<void> {
   const args = parseCommand(argv);
   if (args.command === 'help') print(USAGE);
   else if (args.command === 'version') print(`${ownVersion()}\n`);
-  else if (args.command === 'list') await list(args, print);
+  else if (args.command === 'list') await list(args, print, warn);
   else await withClient(args);
 }
 
@@ -51,7 +55,9 @@ async function top(client: ControlClient, args: Arguments): Promise<void> {
     return;
   }
   const quit = await new Top(client, stdin, stdout, env).run(args.intervalMs);
-  if (!quit) print('it has ended\n');
+  if (quit) return;
+  if (client.refusal !== null) throw client.refusal;
+  print('it has ended\n');
 }
 
 function ownVersion(): string {
@@ -65,6 +71,6 @@ process.stdout.on('error', () => process.exit(0));
 main(process.argv.slice(2)).catch((error: unknown) => {
   const known = error instanceof CommandError;
   const text = known ? error.message : ((error as Error).stack ?? String(error));
-  process.stderr.write(`prefork: ${text}\n`);
+  warn(text);
   process.exitCode = known ? error.exitCode : 1;
 });

@@ -26,7 +26,7 @@ export function summaryLine(now: Snapshot, rates: Rates): string {
 /** A snapshot as text. */
 export function statusText(now: Snapshot): string {
   const rates = ratesBetween(null, now);
-  const table = new Table(Infinity, now);
+  const table = new Table(Infinity, now, false);
   const lines = [...headLines(now), '', table.head];
   now.workers.forEach((worker, index) => {
     const own = rates.workers[index];

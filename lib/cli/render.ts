@@ -7,7 +7,20 @@ import type { Snapshot } from '../control/snapshot';
 import type { History } from './history';
 import type { Rates } from './rates';
 import { Table } from './table';
-import { age, bytes, count, cut, fit, harmless, percent, rate, sparkline, widthOf } from './text';
+import {
+  age,
+  bytes,
+  count,
+  cut,
+  fit,
+  harmless,
+  partsThatFit,
+  percent,
+  rate,
+  sparkline,
+  widthOf,
+  type Part,
+} from './text';
 
 export interface Screen {
   width: number;
@@ -28,6 +41,8 @@ export interface View {
   question: string;
   /** Lines of the slow log; null: workers are shown. */
   slowLog: readonly string[] | null;
+  /** For how long no snapshot has come, in ms; 0: as long as it should take. */
+  silentMs: number;
 }
 
 export type Style = 'bold' | 'dim' | 'reverse' | 'green' | 'blue' | 'yellow' | 'red';
@@ -56,57 +71,80 @@ const LOG_KEYS = 'q quit  s or Esc back to the workers  ↑↓ scroll';
 
 export function render(view: View, screen: Screen): string[] {
   const { now, rates } = view.history;
-  const body = now === null ? [plain('connecting …', screen)] : bodyOf(view, now, rates, screen);
+  const body = now === null ? [connecting(view, screen)] : bodyOf(view, now, rates, screen);
   const lines = body.slice(0, Math.max(0, screen.height - 1));
   while (lines.length < screen.height - 1) lines.push('');
   return [...lines, footer(view, screen)];
 }
 
+function connecting({ silentMs }: View, screen: Screen): string {
+  const text = silentMs === 0 ? 'connecting …' : `connecting …  ${silenceText(silentMs)}`;
+  return cut(plain(text, screen), screen.width);
+}
+
+function silenceText(ms: number): string {
+  return `NO ANSWER for ${age(ms)}`;
+}
+
 function bodyOf(view: View, now: Snapshot, rates: Rates, screen: Screen): string[] {
-  const head = [titleLine(now, screen), totalsLine(view, now, rates, screen)];
+  const head = [titleLine(view, now, screen), totalsLine(view, now, rates, screen)];
   const top = [...head, processLine(now, rates, screen), ''];
   if (view.slowLog !== null) return [...top, ...logLines(view, view.slowLog, screen)];
   return [...top, ...tableLines(view, now, rates, screen)];
 }
 
-function titleLine(now: Snapshot, screen: Screen): string {
-  const kind = now.mode === null ? now.kind : `${now.kind} (${now.mode})`;
-  const parts = [harmless(basename(now.script)), kind, `up ${age(now.time - now.startedAt)}`];
-  const rest = [`generation ${now.generation}`, `Node ${harmless(now.node)}`];
-  const text = [...parts, ...rest, ...(now.stopping ? ['STOPPING'] : [])].join(' · ');
+function titleLine({ silentMs }: View, now: Snapshot, screen: Screen): string {
   const clock = new Date(now.time).toTimeString().slice(0, 8);
-  return styled('bold', sides(plain(text, screen), clock, screen.width), screen);
+  const state = silentMs > 0 ? silenceText(silentMs) : now.stopping ? 'STOPPING' : '';
+  const right = state === '' ? clock : `${state}  ${clock}`;
+  const parts = [
+    { text: harmless(basename(now.script)), rank: 0 },
+    { text: now.mode === null ? now.kind : `${now.kind} (${now.mode})`, rank: 2 },
+    { text: `up ${age(now.time - now.startedAt)}`, rank: 1 },
+    { text: `generation ${now.generation}`, rank: 3 },
+    { text: `Node ${harmless(now.node)}`, rank: 4 },
+  ];
+  const text = partsThatFit(parts, ' · ', screen.width - widthOf(right) - 1);
+  return styled('bold', sides(plain(text, screen), right, screen.width), screen);
 }
 
 function totalsLine({ history }: View, now: Snapshot, rates: Rates, screen: Screen): string {
-  const { total, connections, tasks, master, manager } = now;
-  const pss = total.pssBytes + master.pssBytes + (manager?.pssBytes ?? 0);
-  const parts = [
-    `${rate(rates.requestsPerSecond)} req/s`,
-    ...(tasks === null ? [] : [`${rate(rates.tasksPerSecond)} tasks/s`]),
-    `busy ${percent(rates.busy)}`,
-    `${rate(rates.msPerRequest)} ms/req`,
-    `queue ${count(total.queued)}`,
-    ...(connections === null ? [] : [`conns ${count(connections.open)}`]),
-    ...(tasks === null ? [] : [`tasks ${count(tasks.inFlight)}`]),
-    `mem ${bytes(pss)}`,
-  ];
-  const text = parts.join('  ');
+  const text = partsThatFit(totals(now, rates), '  ', screen.width);
   const room = Math.min(SPARK_IN_TOTALS, screen.width - widthOf(text) - GAP);
-  if (room < LEAST_SPARK) return cut(text, screen.width);
+  if (room < LEAST_SPARK) return text;
   const highest = Math.max(...history.requests.slice(-room), 0);
   const spark = sparkline(history.requests, room, highest, screen.unicode);
   return `${fit(text, screen.width - room)}${styled('green', spark, screen)}`;
 }
 
+function totals({ total, connections, tasks, master, manager }: Snapshot, rates: Rates): Part[] {
+  const pss = total.pssBytes + master.pssBytes + (manager?.pssBytes ?? 0);
+  return [
+    { text: `${rate(rates.requestsPerSecond)} req/s`, rank: 0 },
+    ...(tasks === null ? [] : [{ text: `${rate(rates.tasksPerSecond)} tasks/s`, rank: 4 }]),
+    { text: `busy ${percent(rates.busy)}`, rank: 1 },
+    { text: `${rate(rates.msPerRequest)} ms/req`, rank: 7 },
+    { text: `queue ${count(total.queued)}`, rank: 2 },
+    ...(connections === null ? [] : [{ text: `conns ${count(connections.open)}`, rank: 5 }]),
+    ...(tasks === null ? [] : [{ text: `tasks ${count(tasks.inFlight)}`, rank: 6 }]),
+    { text: `mem ${bytes(pss)}`, rank: 3 },
+  ];
+}
+
 function processLine(now: Snapshot, rates: Rates, screen: Screen): string {
   const { master, manager, total, workers } = now;
+  const busy = percent(rates.masterBusy);
   const parts = [
-    `master ${master.pid}: busy ${percent(rates.masterBusy)}, ${bytes(master.pssBytes)}`,
-    ...(manager === null ? [] : [`manager ${manager.pid}: ${bytes(manager.pssBytes)}`]),
-    `workers ${total.workers}/${workers.length}, ${total.idle} idle, ${total.busy} busy`,
+    { text: `master ${master.pid}: busy ${busy}, ${bytes(master.pssBytes)}`, rank: 0 },
+    ...(manager === null
+      ? []
+      : [{ text: `manager ${manager.pid}: ${bytes(manager.pssBytes)}`, rank: 2 }]),
+    {
+      text: `workers ${total.workers}/${workers.length}, ${total.idle} idle, ${total.busy} busy`,
+      rank: 1,
+    },
   ];
-  return styled('dim', cut(parts.join('   '), screen.width), screen);
+  return styled('dim', partsThatFit(parts, '   ', screen.width), screen);
 }
 
 function tableLines(view: View, now: Snapshot, rates: Rates, screen: Screen): string[] {

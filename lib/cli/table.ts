@@ -15,6 +15,8 @@ interface Column {
   /** Columns with a high one go first when there is no room. */
   rank: number;
   text: (row: Row) => string;
+  /** What two snapshots are needed for. */
+  isRate: boolean;
 }
 
 const right = (title: string, width: number, rank: number, text: (row: Row) => string): Column => ({
@@ -23,11 +25,17 @@ const right = (title: string, width: number, rank: number, text: (row: Row) => s
   align: 'right',
   rank,
   text,
+  isRate: false,
 });
 
 const left = (title: string, width: number, rank: number, text: (row: Row) => string): Column => ({
   ...right(title, width, rank, text),
   align: 'left',
+});
+
+const mean = (title: string, width: number, rank: number, text: (row: Row) => string): Column => ({
+  ...right(title, width, rank, text),
+  isRate: true,
 });
 
 const COLUMNS: readonly Column[] = [
@@ -37,9 +45,9 @@ const COLUMNS: readonly Column[] = [
   left('STAGE', 8, 0, ({ worker }) => (worker.stage === 'none' ? 'down' : worker.stage)),
   right('UP', 6, 4, ({ worker }) => (worker.pid === null ? '-' : age(worker.uptimeMs))),
   right('RST', 4, 6, ({ worker }) => count(worker.restarts)),
-  right('REQ/S', 6, 1, ({ rates }) => rate(rates.requestsPerSecond)),
-  right('BUSY', 4, 1, ({ rates }) => percent(rates.busy)),
-  right('MS/REQ', 6, 7, ({ rates }) => rate(rates.msPerRequest)),
+  mean('REQ/S', 6, 1, ({ rates }) => rate(rates.requestsPerSecond)),
+  mean('BUSY', 4, 1, ({ rates }) => percent(rates.busy)),
+  mean('MS/REQ', 6, 7, ({ rates }) => rate(rates.msPerRequest)),
   right('QUEUE', 5, 2, ({ worker }) => count(worker.queued)),
   right('RUN', 4, 8, ({ worker }) => count(worker.running)),
   right('TOTAL', 6, 9, ({ worker }) => count(worker.requests)),
@@ -52,10 +60,13 @@ export class Table {
   readonly #columns: readonly Column[];
   readonly width: number;
 
-  constructor(maxWidth: number, snapshot: Snapshot) {
+  /** @param hasRates - false: there is one snapshot only */
+  constructor(maxWidth: number, snapshot: Snapshot, hasRates = true) {
     // One kind need not be told in each line.
     const kinds = new Set(snapshot.workers.map(({ kind }) => kind));
-    let columns = COLUMNS.filter(({ title }) => title !== 'KIND' || kinds.size > 1);
+    let columns = COLUMNS.filter(
+      ({ title, isRate }) => (title !== 'KIND' || kinds.size > 1) && (hasRates || !isRate),
+    );
     while (columns.length > 1 && widthOfAll(columns) > maxWidth) columns = withoutLeast(columns);
     this.#columns = columns;
     this.width = widthOfAll(columns);

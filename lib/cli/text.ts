@@ -44,6 +44,24 @@ export function fit(text: string, width: number, align: 'left' | 'right' = 'left
   return align === 'left' ? short + room : room + short;
 }
 
+/** Of a line; those with a high rank go first when there is no room. */
+export interface Part {
+  text: string;
+  rank: number;
+}
+
+/** As many parts as fit, each of them whole: half a number is another number. */
+export function partsThatFit(parts: readonly Part[], separator: string, width: number): string {
+  let kept = [...parts];
+  const joined = (): string => kept.map(({ text }) => text).join(separator);
+  while (kept.length > 1 && widthOf(joined()) > width) {
+    const highest = Math.max(...kept.map(({ rank }) => rank));
+    const last = kept.map(({ rank }) => rank).lastIndexOf(highest);
+    kept = kept.filter((_, index) => index !== last);
+  }
+  return cut(joined(), width);
+}
+
 export function count(value: number): string {
   if (value >= 1e9) return `${(value / 1e9).toFixed(1)}G`;
   if (value >= 1e6) return `${(value / 1e6).toFixed(1)}M`;

@@ -7,6 +7,9 @@ import { render, tableHeight, type View } from './render';
 import { Terminal } from './terminal';
 
 const NOTICE_MS = 4000;
+/** A snapshot may be late by so much before that is told. */
+const LATE_MS = 4000;
+const CHECK_MS = 1000;
 
 export class Top {
   readonly #client: ControlClient;
@@ -18,7 +21,9 @@ export class Top {
     notice: '',
     question: '',
     slowLog: null,
+    silentMs: 0,
   };
+  #heardAt = 0;
   #noticeTimer: NodeJS.Timeout | null = null;
   /** What "y" does. */
   #onYes: (() => void) | null = null;
@@ -50,19 +55,34 @@ export class Top {
   /** Resolves when the user has quit (true), or what is looked at has ended. */
   async run(intervalMs: number): Promise<boolean> {
     this.#terminal.open();
+    this.#heardAt = performance.now();
+    const check = setInterval(() => {
+      this.#listen(intervalMs);
+    }, CHECK_MS);
     try {
       this.#draw();
       this.#client.watch(intervalMs, (snapshot) => {
+        this.#heardAt = performance.now();
+        this.#view.silentMs = 0;
         this.#view.history.add(snapshot);
         this.#draw();
       });
       const ended = this.#client.closed.then(() => false);
       return await Promise.race([this.#finished.then(() => true), ended]);
     } finally {
+      clearInterval(check);
       if (this.#noticeTimer !== null) clearTimeout(this.#noticeTimer);
       this.#terminal.close();
       this.#client.close();
     }
+  }
+
+  /** What is on the screen may be old: a master whose event loop is blocked does not say so. */
+  #listen(intervalMs: number): void {
+    const silentMs = performance.now() - this.#heardAt;
+    if (silentMs < intervalMs + LATE_MS) return;
+    this.#view.silentMs = silentMs;
+    this.#draw();
   }
 
   #draw(): void {

@@ -4,7 +4,7 @@
  */
 export const PAGE_SCRIPT = String.raw`
 'use strict';
-const KEPT = 180;
+const KEPT = 180, SILENCE_MS = 5000;
 const WIDTH = 400, HEIGHT = 150, LEFT = 38, BOTTOM = 18, TOP = 6;
 const SVG = 'http://www.w3.org/2000/svg';
 const byId = (id) => document.getElementById(id);
@@ -270,9 +270,17 @@ function link(state, text) {
   byId('link').textContent = text;
 }
 
+let silence;
+/** A master whose event loop is blocked keeps the connection open. */
+function hear() {
+  link('live', 'live');
+  clearTimeout(silence);
+  silence = setTimeout(() => link('waiting', 'no answer'), SILENCE_MS);
+}
+
 const events = new EventSource('events');
-events.onopen = () => link('live', 'live');
-events.onmessage = (event) => take(JSON.parse(event.data));
-events.onerror = () => link('waiting', 'no connection');
+events.onopen = hear;
+events.onmessage = (event) => { hear(); take(JSON.parse(event.data)); };
+events.onerror = () => { clearTimeout(silence); link('waiting', 'no connection'); };
 addEventListener('resize', () => { for (const chart of charts || []) chart.draw(); });
 `;

@@ -96,6 +96,7 @@ describe('prefork command', () => {
         ['4194305', /^prefork: there is no process 4194305\n$/],
         [file, /neither a control socket nor a file with a pid/],
         [join(folder, 'none'), /no such file/],
+        [folder, /EISDIR/],
       ];
       for (const [target, message] of cases) {
         const { code, stdout, stderr } = await prefork(['status', target]);
@@ -116,7 +117,29 @@ describe('prefork command', () => {
       .and.match(/^tasks +0, 0 in flight$/m);
     expect(stdout).to.include(observed.path).and.include(observed.url);
     expect(stdout.match(/^ +\d (event|task) +\d+ idle /gm)).to.have.length(3);
+    // One snapshot has no rates.
+    expect(stdout)
+      .to.include('TOTAL')
+      .and.to.not.match(/REQ\/S|BUSY/);
     await observed.stop();
+  });
+
+  it('does not wait for ever for a master that does not answer', async () => {
+    const observed = await startObserved('pool');
+    const pid = String(observed.pid);
+    observed.fixture.process.kill('SIGSTOP');
+    const silence = /no answer after 300 ms: its event loop is blocked, or it was suspended\n$/;
+    for (const command of [['status'], ['top', '--count', '1'], ['reload'], ['stop']]) {
+      const { code, stdout, stderr } = await prefork([...command, pid, '--timeout', '300']);
+      expect({ code, stdout }, command[0]).to.deep.equal({ code: 1, stdout: '' });
+      expect(stderr, command[0]).to.match(silence);
+    }
+    const listed = await prefork(['list', '--timeout', '300'], beside(observed));
+    expect(listed.code).to.equal(0);
+    expect(listed.stderr).to.match(new RegExp(`^prefork: process ${pid}: no answer`, 'm'));
+    observed.fixture.process.kill('SIGCONT');
+    // It was told to stop.
+    await endsWell(observed.fixture);
   });
 
   for (const [what, count] of [
@@ -313,6 +336,19 @@ describe('prefork command', () => {
       await observed.stop();
       const left = await tmux.shows(/left with 0/);
       expect(left).to.include('it has ended');
+    });
+
+    it('says when what it looks at does not answer any more', async () => {
+      const observed = await startObserved('pool');
+      const tmux = open(observed);
+      await tmux.shows(/^ +0 +\d+ idle/m);
+      observed.fixture.process.kill('SIGSTOP');
+      await tmux.shows(/^pool\.js .* NO ANSWER for \d+s {2}[\d:]+$/m);
+      observed.fixture.process.kill('SIGCONT');
+      await tmux.shows(/^pool\.js .*\.\d+ +[\d:]+$/m);
+      tmux.send('q');
+      await tmux.shows(/left with 0/);
+      await observed.stop();
     });
 
     it('is lines where the terminal cannot be drawn on', async () => {

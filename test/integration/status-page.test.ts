@@ -193,15 +193,20 @@ describe('status page', () => {
     }
     expect(await browser.evaluate<number>(rows)).to.equal(3);
     expect(await browser.evaluate<string>('document.title')).to.equal('server.js – prefork');
-    expect(await browser.evaluate<string>("document.getElementById('link').textContent")).to.equal(
-      'live',
-    );
+    const linkIs = async (text: string): Promise<void> => {
+      const link = "document.getElementById('link').textContent";
+      while ((await browser.evaluate<string>(link)) !== text) {
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    };
+    await linkIs('live');
+    observed.fixture.process.kill('SIGSTOP');
+    await linkIs('no answer');
+    observed.fixture.process.kill('SIGCONT');
+    await linkIs('live');
     expect(browser.complaints).to.deep.equal([]);
     await observed.stop();
-    const link = async (): Promise<string> =>
-      browser.evaluate<string>("document.getElementById('link').textContent");
-    while ((await link()) !== 'no connection')
-      await new Promise((resolve) => setTimeout(resolve, 50));
+    await linkIs('no connection');
     await browser.close();
     await eventually(() => {
       rmSync(folder, { recursive: true, force: true });

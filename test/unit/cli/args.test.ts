@@ -16,8 +16,10 @@ describe('command line', () => {
   it('has defaults', () => {
     expect(parseCommand(['top'])).to.deep.equal({
       ...{ command: 'top', target: undefined, json: false, intervalMs: 1000, count: Infinity },
-      ...{ onlyTasks: false, wait: true, timeoutMs: 60_000 },
+      ...{ onlyTasks: false, wait: true, timeoutMs: 10_000 },
     });
+    expect(parseCommand(['stop']).timeoutMs).to.equal(60_000);
+    expect(parseCommand(['reload']).timeoutMs).to.equal(60_000);
   });
 
   it('takes a target and options, in any order', () => {

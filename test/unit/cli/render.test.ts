@@ -14,7 +14,8 @@ const STYLE = /\x1b\[\d*m/g;
 function viewOf(snapshots: Snapshot[], change: Partial<View> = {}): View {
   const history = new History();
   for (const snapshot of snapshots) history.add(snapshot);
-  return { history, selected: 0, scroll: 0, notice: '', question: '', slowLog: null, ...change };
+  const nothing = { notice: '', question: '', slowLog: null, silentMs: 0 };
+  return { history, selected: 0, scroll: 0, ...nothing, ...change };
 }
 
 const workers = (
@@ -152,6 +153,36 @@ describe('screen of prefork top', () => {
     const last = (change: Partial<View>) => render(viewOf([], change), PLAIN).at(-1);
     expect(last({ question: 'really?', notice: 'done' })).to.equal('really? [y/n]');
     expect(last({ notice: 'done' })).to.equal('done');
+  });
+
+  it('leaves out whole parts where there is no room, and never what is wrong', () => {
+    const script = 'the-name-of-an-application-server-that-is-long.js';
+    const large = { pid: 4_194_304, rssBytes: 0, pssBytes: 2 ** 37 };
+    const at = (time: number): Snapshot => ({
+      ...{ ...serverAt(time, workers(100)), script, stopping: true },
+      ...{ master: { ...large, busyTimeMs: time }, manager: large },
+    });
+    const view = viewOf([at(0), at(1000)]);
+    const [title, totals, processes] = render(view, PLAIN);
+    expect(title).to.match(
+      /^the-name-of-an-application-server-that-is-long\.js · up 1h00m +STOPPING {2}[\d:]{8}$/,
+    );
+    expect(totals).to.equal(
+      '0 req/s  0 tasks/s  busy 0%  - ms/req  queue 0  conns 1234  tasks 7  mem 257G',
+    );
+    expect(processes).to.match(
+      /^master 4194304: busy 100%, 128G {3}workers 100\/100, 100 idle, 0 busy$/,
+    );
+    const narrow = render(view, { ...PLAIN, width: 60 });
+    expect(narrow[0]).to.match(/^the-name-of-an-application-server-that-is +STOPPING /);
+    expect(narrow[1]).to.match(/^0 req\/s {2}0 tasks\/s {2}busy 0% {2}queue 0 .* mem 257G$/);
+  });
+
+  it('says when what it shows is old', () => {
+    const view = viewOf([poolAt(0, workers(1))], { silentMs: 12_400 });
+    expect(render(view, PLAIN)[0]).to.match(/^app\.js · .* NO ANSWER for 12s {2}[\d:]{8}$/);
+    const before = render(viewOf([], { silentMs: 7000 }), PLAIN)[0];
+    expect(before).to.equal('connecting …  NO ANSWER for 7s');
   });
 
   it('does not trust a script name', () => {
