@@ -12,7 +12,7 @@ import { debuglog, inspect } from 'node:util';
 export interface ForkMessage {
   pid: number;
   parentPid: number;
-  /** From the call to the return of start(). */
+  /** From the call to the return of start(), to the microsecond. */
   durationMs: number;
 }
 
@@ -26,8 +26,8 @@ export interface ExitMessage {
 /** A worker has got a new process, in place of one that has ended or is about to. */
 export interface RespawnMessage {
   workerId: number;
-  /** `worker` in a pool. */
-  kind: string;
+  /** `worker` in a pool; the others in a server. */
+  kind: 'worker' | 'event' | 'task' | 'user';
   pid: number;
   restarts: number;
 }

@@ -4,7 +4,8 @@ import { listSockets, possiblePaths } from '../control/socket-path';
 import { CommandError } from './client';
 
 const HINT = 'its pool or server needs the option controlSocket: true';
-export const NONE_FOUND = `no pool or server of this user was found: ${HINT}`;
+export const NONE_FOUND =
+  'no pool or server of this user was found; one needs the option controlSocket: true';
 
 /** @throws CommandError */
 export function findSocket(target: string | undefined): string {

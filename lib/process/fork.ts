@@ -53,7 +53,7 @@ export function forkProcess(main: () => void): ForkedChild {
 }
 
 function tellFork(pid: number, begunAt: number): void {
-  const durationMs = performance.now() - begunAt;
+  const durationMs = Math.round((performance.now() - begunAt) * 1000) / 1000;
   diagnostics.fork.publish({ pid, parentPid: process.pid, durationMs });
 }
 

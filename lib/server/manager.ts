@@ -3,7 +3,7 @@
  * its callbacks but those of managerStart, workerError and reloads, and does nothing but supervise. In base
  * mode it is the master itself, in process mode a child of that.
  */
-import { tellReload } from '../diagnostics';
+import { tellReload, type RespawnMessage } from '../diagnostics';
 import { encodePayload } from '../ipc/payload';
 import { Process } from '../process/process';
 import type { ExitStatus } from '../process/children';
@@ -23,9 +23,9 @@ import { TaskRole } from './task-role';
 import { UserProcess } from './user-process';
 import { ServerGroup } from './worker-groups';
 
-const EVENT = 'event worker';
-const TASK = 'task worker';
-const USER = 'user process';
+const EVENT = 'event';
+const TASK = 'task';
+const USER = 'user';
 
 const SIGTERM = 15;
 
@@ -176,7 +176,7 @@ export class Manager implements Role {
   }
 
   #makeGroup(
-    name: string,
+    name: RespawnMessage['kind'],
     firstId: number,
     size: number,
     how: {

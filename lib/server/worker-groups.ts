@@ -2,7 +2,7 @@
  * The groups of processes that the manager keeps: event workers, task workers, user processes. Each worker
  * id has a slot of the worker table, and its process a row of that.
  */
-import { diagnostics } from '../diagnostics';
+import { diagnostics, type RespawnMessage } from '../diagnostics';
 import { systemError } from '../errors';
 import type { ExitStatus } from '../process/children';
 import type { Process } from '../process/process';
@@ -10,7 +10,7 @@ import type { StartedWorker, WorkerGroup } from '../pool/supervisor';
 import type { WorkerRow, WorkerTable } from '../pool/worker-table';
 
 export interface GroupOptions {
-  name: string;
+  name: RespawnMessage['kind'];
   /** Of its first worker: ids of a group follow each other. */
   firstId: number;
   size: number;

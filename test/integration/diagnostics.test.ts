@@ -69,7 +69,8 @@ describe('diagnostics', () => {
       ['begin', true],
       ['end', true],
     ]);
-    expect(of(all, 'prefork.respawn')).to.have.length(1);
+    const respawned = of(all, 'prefork.respawn');
+    expect(respawned.map(({ workerId, kind }) => [workerId, kind])).to.deep.equal([[1, 'task']]);
   });
 
   it('nothing is printed without NODE_DEBUG; with it the same, by the pid that tells', async () => {

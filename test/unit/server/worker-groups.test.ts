@@ -64,13 +64,13 @@ describe('ServerGroup', () => {
       return { start, exited: Promise.resolve() } as unknown as Process;
     };
     group = new ServerGroup({
-      ...{ name: 'task worker', firstId: FIRST_ID, size: SIZE, startFirst: true, table },
+      ...{ name: 'task', firstId: FIRST_ID, size: SIZE, startFirst: true, table },
       ...{ makeProcess, run, onEnd, onDegraded },
     });
   });
 
   it('is what the supervisor has to know of it', () => {
-    expect(group).to.include({ name: 'task worker', size: SIZE, startFirst: true });
+    expect(group).to.include({ name: 'task', size: SIZE, startFirst: true });
   });
 
   describe('start', () => {
@@ -111,7 +111,7 @@ describe('ServerGroup', () => {
       end(start(0));
       start(0);
       unsubscribe('prefork.respawn', listener);
-      const message = { workerId: FIRST_ID, kind: 'task worker', pid: 101, restarts: 1 };
+      const message = { workerId: FIRST_ID, kind: 'task', pid: 101, restarts: 1 };
       expect(listener.args).to.deep.equal([[message, 'prefork.respawn']]);
     });
 
