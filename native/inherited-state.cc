@@ -42,8 +42,9 @@ bool KeepsHandler(int signo) {
 }
 
 // A loop of libuv's that reads until the kernel has nothing more may stand on this stack, and one that
-// writes may follow: they would take the parent's data, or send it twice.
-void StopTransfer(uv_handle_t* handle) {
+// writes may follow: they would take the parent's data, or send it twice. With `queued` bytes in its queue a
+// stream puts writes off, which TLS and HTTP/2 would otherwise do at once when their callback returns.
+void StopTransfer(uv_handle_t* handle, size_t queued) {
   switch (handle->type) {
     case UV_TCP:
     case UV_NAMED_PIPE:
@@ -51,7 +52,8 @@ void StopTransfer(uv_handle_t* handle) {
       uv_stream_t* stream = reinterpret_cast<uv_stream_t*>(handle);
       uv_read_stop(stream);
       stream->write_queue.next = stream->write_queue.prev = &stream->write_queue;
-      stream->write_queue_size = 0;
+      // Not of a terminal, whose writes block: libuv takes it for a mistake when such a stream has a queue.
+      stream->write_queue_size = handle->type == UV_TTY ? 0 : queued;
       stream->shutdown_req = nullptr;
       break;
     }
@@ -61,6 +63,22 @@ void StopTransfer(uv_handle_t* handle) {
     default:
       break;
   }
+}
+
+void SilenceWatchers(uv_loop_t* loop) {
+  for (unsigned int fd = 0; fd < loop->nwatchers; fd++) {
+    uv__io_t* watcher = static_cast<uv__io_t*>(loop->watchers[fd]);
+    if (watcher == nullptr || watcher == &loop->async_io_watcher ||
+        watcher == &loop->signal_io_watcher) {
+      continue;
+    }
+    Unlink(&watcher->watcher_queue);
+    watcher->pevents = watcher->events = 0;
+    loop->watchers[fd] = nullptr;
+    loop->nfds--;
+  }
+  // I/O results that libuv owes the parent: it has put them off to the next turn.
+  while (loop->pending_queue.next != &loop->pending_queue) Unlink(loop->pending_queue.next);
 }
 
 void ForgetFileWatches(uv_loop_t* loop) {
@@ -91,21 +109,9 @@ int RenewLoopOfChild(uv_loop_t* loop) {
 }
 
 void SilenceInheritedIo(uv_loop_t* loop) {
-  for (unsigned int fd = 0; fd < loop->nwatchers; fd++) {
-    uv__io_t* watcher = static_cast<uv__io_t*>(loop->watchers[fd]);
-    if (watcher == nullptr || watcher == &loop->async_io_watcher ||
-        watcher == &loop->signal_io_watcher) {
-      continue;
-    }
-    Unlink(&watcher->watcher_queue);
-    watcher->pevents = watcher->events = 0;
-    loop->watchers[fd] = nullptr;
-    loop->nfds--;
-  }
-  // Callbacks that libuv owes the parent: I/O results put off to the next turn, and close callbacks.
-  while (loop->pending_queue.next != &loop->pending_queue) Unlink(loop->pending_queue.next);
-  loop->closing_handles = nullptr;
-  uv_walk(loop, [](uv_handle_t* handle, void*) { StopTransfer(handle); }, nullptr);
+  SilenceWatchers(loop);
+  loop->closing_handles = nullptr;  // whose callbacks are the parent's
+  uv_walk(loop, [](uv_handle_t* handle, void*) { StopTransfer(handle, 1); }, nullptr);
 }
 
 void ReleaseInheritedHandles(uv_loop_t* loop) {
@@ -177,7 +183,9 @@ void RememberInheritedRequests(const uv_loop_t* loop) {
 void ForgetParentsTurn(uv_loop_t* loop) {
   RememberInheritedRequests(loop);
   ForgetFileWatches(loop);
+  SilenceWatchers(loop);  // of reads and writes that were begun on the way down the stack
   auto forget = [](uv_handle_t* handle, void*) {
+    StopTransfer(handle, 0);
     if (handle->type == UV_ASYNC) reinterpret_cast<uv_async_t*>(handle)->pending = 0;
   };
   uv_walk(loop, forget, nullptr);

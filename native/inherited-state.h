@@ -14,7 +14,8 @@ int RenewLoop(uv_loop_t* loop);
 // may stand on this stack; until ForgetParentsTurn() it finds its lists, and an fd with nothing to read.
 int RenewLoopOfChild(uv_loop_t* loop);
 
-// Inherited I/O fires no more; its fds stay open and usable.
+// Inherited I/O fires no more, and what this stack still has to write is put off until ForgetParentsTurn() drops it;
+// the fds stay open and usable.
 void SilenceInheritedIo(uv_loop_t* loop);
 
 // Inherited handles keep the loop alive no more, and libuv's table of signals is empty. To be called when

@@ -116,7 +116,7 @@ function becomeChild(prepare: () => void): never {
     prepare();
   } catch (error) {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    process.stderr.write(`prefork: the child could not be prepared: ${text}\n`);
+    binding.writeAll(2, Buffer.from(`prefork: the child could not be prepared: ${text}\n`));
     binding.exitNow(EXIT_SOFTWARE);
   }
   // Termination is taken at a loop's back edge.

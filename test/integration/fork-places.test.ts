@@ -15,6 +15,12 @@ const places: [place: string, title: string, rest: string[]][] = [
   ['promise-chain', 'a promise chain', ['then', 'finally']],
   ['socket-data', "a socket's data event", ['rest of the listener', 'answer']],
   ['http-handler', 'an http handler', ['rest of the handler', 'answer']],
+  [
+    'tls-connection',
+    "a TLS server's secureConnection event",
+    ['rest of the listener', 'answer to question'],
+  ],
+  ['http2-stream', "an http2 server's stream event", ['rest of the listener', 'answer']],
   ['event-emitter', 'a listener', ['next listener']],
   ['array-map', 'a callback of Array.map', ['element 1', 'element 2', 'element 3']],
   ['getter', 'a getter', ['property is a object']],
