@@ -2,7 +2,7 @@
  * When a worker that has ended is started again.
  *
  *   lived on, or ended in good order   -> at once; not more often than every 20 ms
- *   died young                         -> at once the first time, then 100 ms, 200 ms, 400 ms … with
+ *   died young, or before it served    -> at once the first time, then 100 ms, 200 ms, 400 ms … with
  *                                         jitter, up to a limit; after `breakerAfter` in a row the pool
  *                                         is degraded, and goes on trying at the longest delay
  *   exit code 78                       -> never
@@ -14,7 +14,7 @@
 export const EXIT_DO_NOT_RESTART = 78;
 
 export interface RestartOptions {
-  /** A worker that ends abnormally sooner than this has died young, in ms. Default 1000. */
+  /** A worker that ends abnormally sooner than this, or before it is ready, has died young; in ms. Default 1000. */
   minUptime?: number;
   /** The delay after the second young death in a row, in ms; it doubles with each further one. Default 100. */
   initialDelay?: number;
@@ -41,6 +41,8 @@ export interface WorkerEnd {
   code: number;
   signal: number;
   uptimeMs: number;
+  /** It has become ready. If not, it has died young, however long its start took. */
+  served: boolean;
   /** It has become ready and has done work: whatever killed it, it can start. */
   provedItself: boolean;
 }
@@ -84,7 +86,8 @@ function endedWell({ code, signal }: WorkerEnd): boolean {
 }
 
 function diedYoung(policy: RestartPolicy, end: WorkerEnd): boolean {
-  return !endedWell(end) && end.uptimeMs < policy.minUptime && !end.provedItself;
+  const livedOn = end.served && end.uptimeMs >= policy.minUptime;
+  return !endedWell(end) && !livedOn && !end.provedItself;
 }
 
 /** Very short jobs are no failure, but shall not keep the master busy with forks alone. */

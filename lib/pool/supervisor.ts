@@ -225,7 +225,7 @@ export class Supervisor {
     } catch (error) {
       if (this.#starting) throw error;
       // The machine is short of something, or a Worker thread runs: try again later.
-      const failure = { code: 1, signal: 0, uptimeMs: 0, provedItself: false };
+      const failure = { code: 1, signal: 0, uptimeMs: 0, served: false, provedItself: false };
       this.#putOff(supervised, slot, failure, state.generation, error as Error);
       this.#requestTick();
       return;
@@ -275,6 +275,7 @@ export class Supervisor {
       code: status.code,
       signal: status.signal,
       uptimeMs: clock() - instance.startedAt,
+      served: instance.stage !== 'starting',
       provedItself: supervised.group.provedItself(instance.pid),
     };
   }

@@ -13,6 +13,7 @@ const crash = (change: Partial<WorkerEnd> = {}): WorkerEnd => ({
   code: 1,
   signal: 0,
   uptimeMs: 5,
+  served: true,
   provedItself: false,
   ...change,
 });
@@ -33,6 +34,7 @@ describe('cannotStart', () => {
     ['a second kill in a row', 1, { code: 0, signal: 9 }, true],
     ['"do not restart me"', 0, { code: EXIT_DO_NOT_RESTART }, true],
     ['an error after a long life', 0, { uptimeMs: 5000 }, false],
+    ['an error after a long start', 0, { uptimeMs: 5000, served: false }, true],
     ['an end in good order', 3, { code: 0 }, false],
   ] as const) {
     it(`${what}: ${String(expected)}`, () => {
@@ -88,6 +90,7 @@ describe('decideRestart', () => {
 
   for (const [what, end] of [
     ['exits with an error a moment before minUptime', { uptimeMs: 999 }],
+    ['exits with an error after a long start', { uptimeMs: 1e6, served: false }],
     ['is killed by a signal', { code: 0, signal: 11 }],
     ['was killed although the code says 78', { code: EXIT_DO_NOT_RESTART, signal: 9 }],
   ] as const) {

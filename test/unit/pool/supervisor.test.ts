@@ -76,10 +76,21 @@ describe('Supervisor', () => {
       await scene.end(101, 1);
       expect(scene.supervisor.failures('worker', 0)).to.equal(2);
       await scene.pass(100);
+      await scene.ready(102);
       await scene.pass(A_LIFE);
       await scene.end(102, 1);
       expect(scene.supervisor.failures('worker', 0)).to.equal(0);
       expect(group.pids).to.deep.equal([103]);
+    });
+
+    it('before it serves: it has died young, however long its start took', async () => {
+      const group = scene.begin(1);
+      await scene.pass(A_LIFE);
+      await scene.end(100, 1);
+      await scene.pass(A_LIFE);
+      await scene.end(101, 1);
+      expect(scene.supervisor.failures('worker', 0)).to.equal(2);
+      expect(group.pids, 'backed off').to.deep.equal([]);
     });
 
     it('that has done work is replaced at once, however young', async () => {
