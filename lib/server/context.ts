@@ -104,7 +104,7 @@ export class ServerContext {
     this.channel.close();
     this.bus.close();
     for (const port of this.ports) port.close();
-    this.slowLog?.close();
+    this.logs.close();
     for (const { pipe } of this.users) pipe?.closeBoth();
   }
 }

@@ -119,6 +119,7 @@ export class EventWorker implements Role, Sink {
     this.#rowInbox.start();
     await callbacks.call('workerStart', server, this.workerId);
     if (!this.#life.ready()) return;
+    this.#context.logs.catchUp();
     this.#control.ready();
     if (!this.#standby) this.#slotInbox.start();
     this.#reactor?.start();

@@ -221,7 +221,9 @@ export class Manager implements Role {
     const lostRequests = Math.max(0, row.taken - row.handled + row.unsent);
     const endedWell = code === 0 && (signal === 0 || (expected && signal === SIGTERM));
     if (endedWell && lostRequests === 0) return;
-    const { callbacks, server } = this.#context;
+    const { callbacks, server, logs } = this.#context;
+    const lost = lostRequests === 0 ? '' : `, at most ${lostRequests} requests are lost`;
+    logs.write(`worker ${workerId} (pid ${pid}) has ended: code ${code}, signal ${signal}${lost}`);
     const report = { workerId, pid, code, signal, lostRequests };
     callbacks.call('workerError', server, workerId, pid, code, signal, report);
   }

@@ -134,13 +134,22 @@ export function runServer({ options, onContext, ...parts }: RunParts): Running {
   for (const port of parts.ports) port.resolve(portOptionsOf(options));
   if (settings.daemonize) Process.daemon({ chdir: true, close: settings.logFile === null });
   const logs = new Logs(settings);
-  const context = new ServerContext({ ...parts, settings, logs });
+  const context = makeContext({ ...parts, settings, logs });
   try {
     const pidFile = settings.pidFile === null ? null : new PidFile(settings.pidFile);
     onContext(context);
     return new Running(context, pidFile);
   } catch (error) {
     context.close();
+    throw error;
+  }
+}
+
+function makeContext(parts: ContextParts): ServerContext {
+  try {
+    return new ServerContext(parts);
+  } catch (error) {
+    parts.logs.close();
     throw error;
   }
 }

@@ -83,7 +83,7 @@ interface OwnOptions<Server> extends Privileges, ControlOptions {
   daemonize?: boolean;
   /** Holds the master's pid while the server runs. */
   pidFile?: string;
-  /** Where stdout and stderr of a daemon go. */
+  /** Gets warnings and ends of workers; of a daemon also stdout and stderr. */
   logFile?: string;
 }
 

@@ -39,6 +39,7 @@ export class TaskRole implements Role {
     slowLog?.start(settings.requestSlowlogTimeout, this.workerId);
     await callbacks.call('workerStart', server, this.workerId);
     if (!this.#life.ready()) return;
+    logs.catchUp();
     new ControlClient(this.#context).ready();
     this.#worker.start();
   }

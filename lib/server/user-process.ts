@@ -7,7 +7,7 @@ import { UnixSocket, type SocketKind } from '../ipc/unix-socket';
 import { SharedPipe } from '../pool/worker-process';
 import { STAGE_READY, type WorkerRow } from '../pool/worker-table';
 import { Process, type ProcessCallback } from '../process/process';
-import { PIPE_MESSAGE } from './bus/message';
+import { PIPE_MESSAGE, REOPEN_LOGS } from './bus/message';
 import { Connections } from './connections';
 import type { ServerContext, UserProgram } from './context';
 import { ControlClient } from './control';
@@ -73,7 +73,8 @@ export class UserProcess {
     const inbox = bus.inbox(replyAddress, {
       inBatches: true,
       handler: (type, kind, id, from, data) => {
-        tasks.handle(type, kind, id, from, data);
+        if (type === REOPEN_LOGS) this.#context.logs.reopen();
+        else tasks.handle(type, kind, id, from, data);
       },
     });
     const tasks = new TaskClient({

@@ -145,17 +145,30 @@ for (const mode of MODES) {
       });
     });
 
-    it('logFile is of daemons: without daemonize stdout stays as it is', async () => {
+    it('without daemonize logFile has the ends of workers and warnings; stdout stays as it is', async () => {
       const settings = { logFile: `TMP/${LOG}` };
       const server = await startServer({ mode, on: callbacks, settings });
-      expect(existsSync(server.file(LOG))).to.equal(false);
-      await server.stop();
+      const worker = await server.worker(1);
+      process.kill(worker, 'SIGKILL');
+      await server.worker(1, 2);
+      await server.run(server.masterPid, () => {
+        process.emitWarning('look', { type: 'PreforkWarning', code: 'PREFORK_TEST' });
+      });
+      const has = (text: RegExp) => text.test(readFileSync(server.file(LOG), 'utf8'));
+      const killed = `worker 1 \\(pid ${worker}\\) has ended: code 0, signal 9$`;
+      await server.until(() => has(/ PREFORK_TEST look$/m), 'warning in the log');
+      expect(has(new RegExp(`Z \\d+ ${killed}`, 'm'))).to.equal(true);
+      server.signal('SIGTERM');
+      const { stderr, leftFiles } = await server.end();
+      expect(stderr).to.match(/PREFORK_TEST.*look/);
+      expect(leftFiles).to.deep.equal([LOG]);
     });
 
     for (const signal of [SIGRTMIN, 'SIGWINCH'] as const) {
       it(`signal ${String(signal)} to the master: all open logFile again, after a rename`, async () => {
-        const server = await startServer({ mode, on: callbacks, settings: daemon });
-        const pids = await pidsOf(server);
+        const plan = { mode, on: callbacks, settings: daemon, users: [{}] };
+        const server = await startServer(plan);
+        const pids = [...(await pidsOf(server)), await server.user()];
         await print(server, server.masterPid, 'before');
         renameSync(server.file(LOG), server.file('old.log'));
         server.signal(signal);

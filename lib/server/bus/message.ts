@@ -42,6 +42,8 @@ export const TASK_MARK = 25;
 /** Between workers: sendMessage(). */
 export const PIPE_MESSAGE = 24;
 
+/** From the manager to user processes: logs are rotated. */
+export const REOPEN_LOGS = 27;
 /** To manager and master: requests of any process; the id is a worker's or a pid. */
 export const CONTROL = 28;
 /** From the manager to event workers and user processes: a worker process is gone. */

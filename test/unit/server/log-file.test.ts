@@ -60,14 +60,40 @@ describe('LogFile', () => {
     thrownBy(() => new LogFile(folder), 'EISDIR');
   });
 
-  it('becomes stdout and stderr, and leaves no other fd open', () => {
-    new LogFile(file).attach();
+  it('becomes stdout and stderr; a rotation leaves no fd of the old file open', () => {
+    const log = new LogFile(file);
+    log.attach();
     const [[fd] = [-1]] = dup2.args;
     expect(dup2.args).to.deep.equal([
       [fd, 1],
       [fd, 2],
     ]);
-    expect(isOpen(fd)).to.equal(false);
+    dup2.resetHistory();
+    log.reopen();
+    const [[next] = [-1]] = dup2.args;
+    expect(dup2.callCount).to.equal(2);
+    expect([fd, next].map(isOpen)).to.deep.equal([false, true]);
+    log.close();
+    expect(isOpen(next)).to.equal(false);
+    log.close();
+  });
+
+  it('takes lines, also after a rotation; what fails is nobody’s fault', () => {
+    const log = new LogFile(file);
+    log.write('one');
+    expect(log.isRotated).to.equal(false);
+    renameSync(file, `${file}.1`);
+    expect(log.isRotated, 'nobody has made a new one').to.equal(false);
+    writeFileSync(file, '');
+    expect(log.isRotated).to.equal(true);
+    log.reopen();
+    expect(log.isRotated).to.equal(false);
+    log.write('two');
+    expect(readFileSync(`${file}.1`, 'utf8')).to.equal('one\n');
+    expect(readFileSync(file, 'utf8')).to.equal('two\n');
+    expect(dup2.called, 'stdout is left alone').to.equal(false);
+    log.close();
+    log.write('three');
   });
 
   it('is appended to', () => {

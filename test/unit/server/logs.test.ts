@@ -1,16 +1,18 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import sinon from 'sinon';
-import { WorkerTable, type WorkerRow } from '../../../lib/pool/worker-table';
+import { STAGE_READY, WorkerTable, type WorkerRow } from '../../../lib/pool/worker-table';
 import { Process } from '../../../lib/process/process';
 import { Addresses } from '../../../lib/server/bus/addresses';
+import { REOPEN_LOGS } from '../../../lib/server/bus/message';
 import type { ServerContext } from '../../../lib/server/context';
 import { LogFile } from '../../../lib/server/log-file';
 import { Logs } from '../../../lib/server/logs';
 import { resolveServerSettings, type ServerOptions } from '../../../lib/server/settings';
 import { SIGRTMIN } from '../../../lib/server/signals';
+import type { SlowLog } from '../../../lib/server/slow-log';
 
 describe('Logs', () => {
   let folder: string;
@@ -38,7 +40,7 @@ describe('Logs', () => {
   });
   afterEach(() => {
     sinon.restore();
-    for (const { slowLog } of made) slowLog?.close();
+    for (const logs of made) logs.close();
     rmSync(folder, { recursive: true });
   });
 
@@ -59,10 +61,24 @@ describe('Logs', () => {
     expect(readdirSync(folder)).to.deep.equal(['server.log']);
   });
 
-  it('leave stdout and stderr alone in a terminal', () => {
-    make({ logFile: logFile() });
+  it('leave stdout and stderr alone elsewhere; warnings of this library are in the log file', () => {
+    const logs = make({ logFile: logFile() });
     expect(attach.called).to.equal(false);
-    expect(readdirSync(folder)).to.deep.equal([]);
+    const warning = Object.assign(new Error('look'), { name: 'PreforkWarning', code: 'PREFORK_X' });
+    process.listeners('warning').at(-1)?.(warning);
+    process.listeners('warning').at(-1)?.(new Error('of others'));
+    logs.write('a line');
+    logs.close();
+    const lines = readFileSync(logFile(), 'utf8').split('\n');
+    expect(lines.map((line) => line.replace(/^\S+Z \d+ /, ''))).to.deep.equal([
+      ...['PREFORK_X look', 'a line', ''],
+    ]);
+  });
+
+  it('of a daemon get warnings by its stderr, once', () => {
+    const before = process.listenerCount('warning');
+    make({ logFile: logFile(), daemonize: true });
+    expect(process.listenerCount('warning')).to.equal(before);
   });
 
   it('throw when a file cannot be opened', () => {
@@ -111,6 +127,26 @@ describe('Logs', () => {
       expect(reopen.callCount).to.equal(1);
     });
 
+    it('are opened again when they were rotated before it was ready', () => {
+      const logs = make({ logFile: logFile() });
+      logs.catchUp();
+      expect(reopen.called).to.equal(false);
+      renameSync(logFile(), `${logFile()}.1`);
+      writeFileSync(logFile(), '');
+      logs.catchUp();
+      expect(reopen.callCount).to.equal(1);
+    });
+
+    it('so is the slow log', () => {
+      const logs = make({ requestSlowlogFile: slowlog() });
+      const slowLog = logs.slowLog as SlowLog;
+      const reopenSlowLog = sinon.stub(slowLog, 'reopen');
+      renameSync(slowlog(), `${slowlog()}.1`);
+      writeFileSync(slowlog(), '');
+      logs.catchUp();
+      expect(reopenSlowLog.callCount).to.equal(1);
+    });
+
     it('take no signal where there are none', () => {
       make().reopenOnSignal();
       expect(signal.called).to.equal(false);
@@ -118,23 +154,31 @@ describe('Logs', () => {
   });
 
   describe('in the manager', () => {
-    /** Event worker 0 and 1, task worker 2, user process 3; worker 1 does not run. */
-    const addresses = new Addresses({ workerNum: 2, taskWorkerNum: 1, userNum: 1 }, false);
+    /** Event worker 0 to 2, task worker 3, user process 4; worker 1 does not run, 2 is not ready. */
+    const addresses = new Addresses({ workerNum: 3, taskWorkerNum: 1, userNum: 1 }, false);
     let context: ServerContext;
+    let send: sinon.SinonSpy;
 
     beforeEach(() => {
       const table = new WorkerTable(addresses.slots);
-      for (const id of [0, 2, 3]) (table.claimRow(id) as WorkerRow).pid = 100 + id;
+      for (const id of [0, 2, 3, 4]) {
+        const row = table.claimRow(id) as WorkerRow;
+        row.pid = 100 + id;
+        if (id !== 2) row.stage = STAGE_READY;
+      }
       table.claimRow(1);
-      context = { table, addresses } as unknown as ServerContext;
+      send = sinon.fake();
+      context = { table, addresses, bus: { send } } as unknown as ServerContext;
     });
 
-    it('event workers and task workers are told, user processes are not: it would end them', () => {
+    it('workers that are ready are told by a signal, user processes by a message', () => {
       make({ requestSlowlogFile: slowlog() }).tellWorkers(context);
       expect(kill.args).to.deep.equal([
         [100, SIGRTMIN],
-        [102, SIGRTMIN],
+        [103, SIGRTMIN],
       ]);
+      const row = context.table.current(4) as WorkerRow;
+      expect(send.args).to.deep.equal([[addresses.row(row.index), REOPEN_LOGS, 0]]);
     });
 
     it('nobody is told where there are none: it would end them', () => {
