@@ -25,6 +25,10 @@ export class SharedPipe extends ProcessPipe {
     return null;
   }
 
+  override enterChild(): void {
+    this.useWorkerEnd();
+  }
+
   override release(): void {
     // The next worker goes on with it.
   }

@@ -69,8 +69,9 @@ export class ProcessPipe {
     this.open(pair.parent);
   }
 
-  /** In the child. */
-  attachChildEnd(pair: PipePair): void {
+  /** In the child, with what makePair() gave. */
+  enterChild(pair: PipePair | null): void {
+    if (pair === null) return;
     dropped.unregister(this);
     pair.parent.close();
     this.open(pair.child);

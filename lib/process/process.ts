@@ -123,9 +123,9 @@ export class Process extends ProcessChannel {
     return pid;
   }
 
-  /** @internal Of the pipe that start() makes; null: none, or one that is redirected stdio. */
+  /** @internal Of the pipe that start() makes; null: none. */
   get pipeKind(): 'stream' | 'dgram' | null {
-    return this.#redirect ? null : this.channel.kind;
+    return this.channel.kind;
   }
 
   /** Lets this process's event loop end while the child runs; the child is then killed with it. */
@@ -349,7 +349,7 @@ export class Process extends ProcessChannel {
     this.#childGeneration = generation();
     nextId = 1;
     this.forgetExported();
-    if (pair !== null) this.channel.attachChildEnd(pair);
+    this.channel.enterChild(pair);
     if (this.#redirect && this.pipe !== null) redirectStdio(this.pipe);
     return this.callback(this);
   }

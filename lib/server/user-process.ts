@@ -38,13 +38,11 @@ class UserRole implements Role {
 export class UserProcess {
   readonly #context: ServerContext;
   readonly #process: Process;
-  readonly #pipe: SharedPipe | null;
   readonly #callback: ProcessCallback;
 
-  constructor(context: ServerContext, { process, pipe }: UserProgram) {
+  constructor(context: ServerContext, { process }: UserProgram) {
     this.#context = context;
     this.#process = process;
-    this.#pipe = pipe;
     this.#callback = process.callback;
   }
 
@@ -60,7 +58,6 @@ export class UserProcess {
     // A terminal sends these to the whole group: the master decides what they mean.
     Process.signal('SIGINT', Process.SIG_IGN);
     Process.signal('SIGHUP', Process.SIG_IGN);
-    this.#pipe?.useWorkerEnd();
     row.pid = process.pid;
     row.startedAt = Date.now();
     row.stage = STAGE_READY;

@@ -173,6 +173,31 @@ for (const mode of MODES) {
         await server.stop();
       });
 
+      it('is its stdin and stdout when redirected: a worker talks to it, also to the next one', async () => {
+        const run: Run = () => {
+          process.stdin.on('data', (data) => {
+            process.stdout.write(`heard ${String(data)}`);
+            if (String(data) === 'end') process.exit();
+          });
+        };
+        const server = await begin(undefined, { users: [{ run, redirect: true }] });
+        const ask = async (id: number, text: string) =>
+          server.run(
+            await server.worker(id),
+            (_, said) => {
+              users[0]?.write(said);
+              let heard = '';
+              while (!heard.includes(`heard ${said}`)) heard += String(users[0]?.read());
+              return heard;
+            },
+            text,
+          );
+        expect(await ask(0, 'one')).to.include('userStart');
+        expect(await ask(0, 'end')).to.equal('heard end');
+        expect(await ask(0, 'two'), 'of the next one').to.include('userStart');
+        await server.stop();
+      });
+
       it('is none with type 0', async () => {
         const server = await begin(undefined, { users: [{ pipeType: 0 }] });
         const write = await server.codeOf(await server.worker(0), () => users[0]?.write('x'));

@@ -73,6 +73,7 @@ export interface UserPlan {
   /** Default: it lives on. */
   run?: (server: Server, self: Process) => unknown;
   pipeType?: 0 | 1 | 2;
+  redirect?: boolean;
 }
 
 export interface Note {

@@ -48,7 +48,7 @@ describe('ProcessPipe', () => {
     expect(pipe.fd).to.equal(pair.parent.fd);
     const inChild = new ProcessPipe('stream');
     const other = makePair();
-    inChild.attachChildEnd(other);
+    inChild.enterChild(other);
     expect(other.parent.closed).to.equal(true);
     expect(inChild.fd).to.equal(other.child.fd);
     inChild.close();
