@@ -10,7 +10,9 @@ import { debuglog, inspect } from 'node:util';
 
 /** A process was forked; told in its parent. */
 export interface ForkMessage {
+  /** Of the child. */
   pid: number;
+  /** Of the process that tells. */
   parentPid: number;
   /** From the call to the return of start(), to the microsecond. */
   durationMs: number;
@@ -18,34 +20,47 @@ export interface ForkMessage {
 
 /** A child has ended and was reaped. */
 export interface ExitMessage {
+  /** Of the child. */
   pid: number;
+  /** 0 to 255; -1: unknown, somebody else has reaped it. */
   code: number;
+  /** The signal that ended it; 0: none. */
   signal: number;
 }
 
 /** A worker has got a new process, in place of one that has ended or is about to. */
 export interface RespawnMessage {
+  /** Of its place. */
   workerId: number;
   /** `worker` in a pool; the others in a server. */
   kind: 'worker' | 'event' | 'task' | 'user';
+  /** Of the new process. */
   pid: number;
+  /** Processes of this worker after the first. */
   restarts: number;
 }
 
 /** Workers are replaced; the fields after `phase` are there when it has ended. */
 export interface ReloadMessage {
+  /** Which of the two moments. */
   phase: 'begin' | 'end';
   /** Of a server: event workers stay as they are. */
   onlyTasks: boolean;
+  /** Reloads so far, with this one. */
   generation?: number;
+  /** Workers that were replaced. */
   replaced?: number;
+  /** Of these, workers that had to be killed after `maxWaitTime`. */
   killed?: number;
+  /** The id of a worker whose successor did not start. */
   failed?: number;
+  /** How long it took. */
   durationMs?: number;
 }
 
 /** A task of a server; told in the process that has submitted it. */
 export interface TaskMessage {
+  /** Which of the two moments. */
   phase: 'submitted' | 'settled';
   /** Unique together with the submitter's worker id. */
   taskId: number;
@@ -59,10 +74,15 @@ export interface TaskMessage {
 
 /** The channels, by name, and what is published on each. */
 export interface DiagnosticMessages {
+  /** A process was forked. */
   'prefork.fork': ForkMessage;
+  /** A child has ended. */
   'prefork.exit': ExitMessage;
+  /** A worker was started again. */
   'prefork.respawn': RespawnMessage;
+  /** A reload has begun, or ended. */
   'prefork.reload': ReloadMessage;
+  /** A task was submitted, or is settled. */
   'prefork.task': TaskMessage;
 }
 

@@ -51,7 +51,9 @@ export type PreforkErrorCode =
 
 /** Misuse of the library: what was wrong, what was expected, which limit was hit. */
 export class PreforkError extends Error {
+  /** `PreforkError`. */
   override readonly name = 'PreforkError';
+  /** Stable: what to match by. */
   readonly code: PreforkErrorCode;
 
   constructor(code: PreforkErrorCode, message: string, options?: ErrorOptions) {
@@ -62,8 +64,11 @@ export class PreforkError extends Error {
 
 /** An error of a system call, shaped as Node shapes them: `code: 'EAGAIN'`, `errno: -11`, `syscall`. */
 export interface SystemError extends Error {
+  /** The name of the error, `EAGAIN`. */
   code: string;
+  /** Its number, negative, as everywhere in Node. */
   errno: number;
+  /** The call that has failed. */
   syscall: string;
 }
 

@@ -11,6 +11,7 @@ import { generation } from './generation';
 import { OwnedFd } from './owned-fd';
 import { TurnBudget } from './turn-budget';
 
+/** How full a message queue is, and its limits.  mq_getattr(3). */
 export interface QueueStatus {
   /** Messages waiting in the queue. */
   messages: number;

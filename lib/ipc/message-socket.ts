@@ -10,16 +10,22 @@ import { checkData } from '../validate';
 import { FdWatcher } from './fd-watcher';
 import { UnixSocket } from './unix-socket';
 
+/** Events of a {@link MessageSocket}. */
 export interface MessageSocketEvents {
+  /** One whole message. */
   message: [data: Buffer];
+  /** All that was queued has left. */
   drain: [];
+  /** Of the system; the socket is closed then. */
   error: [error: Error];
+  /** Nothing comes any more. */
   close: [];
 }
 
 /** Messages handled in one turn of the loop, so that a fast sender does not starve the rest. */
 const MESSAGES_PER_TURN = 64;
 
+/** A pipe of whole messages on the event loop: what `exportSocket()` gives for a dgram pipe. */
 export class MessageSocket extends EventEmitter<MessageSocketEvents> {
   readonly #socket: UnixSocket;
   readonly #watcher: FdWatcher;
@@ -42,6 +48,7 @@ export class MessageSocket extends EventEmitter<MessageSocketEvents> {
     return this.#queue.length;
   }
 
+  /** Whether it was closed, by {@link close} or an error. */
   get closed(): boolean {
     return this.#socket.closed;
   }
@@ -79,6 +86,7 @@ export class MessageSocket extends EventEmitter<MessageSocketEvents> {
     return this;
   }
 
+  /** Undoes {@link unref}. */
   ref(): this {
     this.#watcher.setRef(true);
     return this;

@@ -14,6 +14,7 @@ export interface WorkerExitStatus extends ExitStatus {
 
 /** Why a pool is degraded. */
 export interface DegradedReport {
+  /** Whose processes die. */
   workerId: number;
   /** Workers of this id that died young, in a row. */
   failures: number;
@@ -21,6 +22,7 @@ export interface DegradedReport {
   error?: Error;
 }
 
+/** Callbacks of a pool, and the process that each runs in. */
 export interface PoolEvents {
   /** In the master, before the first worker. */
   start: (pool: ProcessPool) => unknown;
@@ -40,6 +42,7 @@ export interface PoolEvents {
   shutdown: (pool: ProcessPool) => unknown;
 }
 
+/** The name of an event of a pool. */
 export type PoolEventName = keyof PoolEvents;
 
 const NAMES: readonly PoolEventName[] = [

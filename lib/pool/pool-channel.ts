@@ -23,6 +23,7 @@ export const IPC_UNIXSOCK = 1;
 export const IPC_MSGQUEUE = 2;
 export const IPC_SOCKET = 3;
 
+/** How messages reach the workers: not at all, by unix sockets, a message queue, or a listening socket. */
 export type IpcType =
   typeof IPC_NONE | typeof IPC_UNIXSOCK | typeof IPC_MSGQUEUE | typeof IPC_SOCKET;
 

@@ -7,6 +7,7 @@ import { checkInteger, checkObject, checkString, invalidType } from '../validate
 import type { Privileges } from './privileges';
 import { DEFAULT_RESTART, type RestartOptions, type RestartPolicy } from './restart-policy';
 
+/** What ProcessPool.set() takes. Times are in ms. */
 export interface PoolOptions extends Privileges, ControlOptions {
   /** Messages a worker handles before it makes room for a new one; 0: no limit. Default 0. */
   maxRequest?: number;

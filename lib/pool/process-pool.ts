@@ -44,13 +44,32 @@ const SEND_TIMEOUT_MS = 60_000;
 /** The fork generation in which a pool runs as master: its signals are the process's, so there is one. */
 let masterGeneration = -1;
 
+/**
+ * A master that keeps N workers alive: it starts, replaces and ends them, and loses no message.
+ * Workers are forks of the process that calls {@link start}, whose event loop stays free.
+ * Swoole\Process\Pool; docs/swoole-map.md says what differs.
+ *
+ * @example
+ * ```ts
+ * const pool = new ProcessPool(4, ProcessPool.IPC_UNIXSOCK);
+ * pool.on('message', (pool, data) => console.log(pool.workerId, String(data)));
+ * pool.on('start', (pool) => pool.sendMessage('hello', 0));
+ * await pool.start(); // Until pool.shutdown() or SIGTERM.
+ * ```
+ */
 export class ProcessPool {
+  /** No messages: workers do what `workerStart` says. */
   static readonly IPC_NONE = IPC_NONE;
+  /** sendMessage() reaches one worker, from the master and other workers. */
   static readonly IPC_UNIXSOCK = IPC_UNIXSOCK;
+  /** Workers take messages from one POSIX message queue, which other programs may write to. */
   static readonly IPC_MSGQUEUE = IPC_MSGQUEUE;
+  /** Clients connect to a listening socket; a request is a frame, so is its reply. */
   static readonly IPC_SOCKET = IPC_SOCKET;
 
+  /** How many workers there are. */
   readonly workerNum: number;
+  /** How messages reach them. */
   readonly ipcType: IpcType;
   readonly #key: number;
   readonly #callbacks = new PoolCallbacks();
@@ -323,6 +342,7 @@ export class ProcessPool {
     return this.#stats();
   }
 
+  /** For `await using`: {@link shutdown} if the pool runs, and nothing is listened on any more. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#worker !== null) return;
     if (this.#master !== null) await this.shutdown();

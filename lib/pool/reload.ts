@@ -3,6 +3,7 @@ import { isEmpty, isReplaced, type GroupState, type Instance } from './reconcile
 
 /** What a reload did. */
 export interface ReloadReport {
+  /** Reloads so far, with this one. */
   generation: number;
   /** Workers that were replaced. */
   replaced: number;
@@ -13,6 +14,7 @@ export interface ReloadReport {
    * on in their old generation. Missing when all went well.
    */
   failed?: number;
+  /** How long it took. */
   durationMs: number;
 }
 

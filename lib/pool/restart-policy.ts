@@ -13,6 +13,7 @@
 /** EX_CONFIG of sysexits.h: to start this worker again would not help. */
 export const EXIT_DO_NOT_RESTART = 78;
 
+/** How long a pool waits before it starts a worker again that has died young. */
 export interface RestartOptions {
   /** A worker that ends abnormally sooner than this, or before it is ready, has died young; in ms. Default 1000. */
   minUptime?: number;

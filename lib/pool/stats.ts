@@ -3,14 +3,20 @@ import { memoryOf, type ReadMemory } from '../process/memory';
 import type { PoolChannel } from './pool-channel';
 import { STAGE_NAMES, STAGE_READY, type WorkerTable } from './worker-table';
 
+/** What a worker does; `none`: no process runs; `draining`: it was told to end and finishes what it has. */
 export type WorkerStage = 'none' | 'starting' | 'idle' | 'busy' | 'draining' | 'detached';
 
+/** One worker; counters are of its present process. */
 export interface WorkerStats {
+  /** Of its place: its successor has the same. */
   id: number;
   /** Null while none runs, say between two starts. */
   pid: number | null;
+  /** What it does. */
   stage: WorkerStage;
+  /** Reloads before it was started. */
   generation: number;
+  /** Processes of this id after the first. */
   restarts: number;
   /** Messages whose callbacks have ended, of this process. */
   requests: number;
@@ -18,25 +24,39 @@ export interface WorkerStats {
   running: number;
   /** Part of its life that it was busy, in ms. */
   busyTimeMs: number;
+  /** Age of its process. */
   uptimeMs: number;
   /** IPC_UNIXSOCK: messages sent to it that it has not taken. */
   queued: number;
-  /** Resident memory, in bytes: all of it, and with pages shared by n processes counted as 1/n. */
+  /** Resident memory: all of it. */
   rssBytes: number;
+  /** Proportional: a page that n processes share counts as 1/n. */
   pssBytes: number;
 }
 
+/** A pool at one moment. */
 export interface PoolStats {
+  /** The process that was started. */
   masterPid: number;
+  /** Reloads so far. */
   generation: number;
+  /** In the order of their ids. */
   workers: WorkerStats[];
+  /** Sums over all workers. */
   total: {
+    /** Processes that run. */
     workers: number;
+    /** Workers that wait. */
     idle: number;
+    /** Of the present processes. */
     requests: number;
+    /** Processes after the first of each worker. */
     restarts: number;
+    /** Messages that no worker has taken yet. */
     queued: number;
+    /** Resident memory: shared pages count in each process. */
     rssBytes: number;
+    /** Proportional memory: what the workers really take. */
     pssBytes: number;
   };
 }

@@ -14,9 +14,11 @@ import { FdWatcher } from '../ipc/fd-watcher';
 
 /** How a child ended: by `code`, or by `signal` (a number), in which case the code is 0. */
 export interface ExitStatus {
+  /** Of the child. */
   pid: number;
   /** 0 to 255; -1 when another part of the program has reaped the child and took its status. */
   code: number;
+  /** The signal that ended it; 0: it has ended by itself. */
   signal: number;
 }
 

@@ -17,4 +17,5 @@ export const QUEUE_ORIENT = 1;
 /** All processes with the same key compete for the messages. */
 export const QUEUE_BALANCE = 2;
 
+/** What kind of pipe a Process has: none, bytes, or whole messages. */
 export type PipeType = typeof PIPE_TYPE_NONE | typeof PIPE_TYPE_STREAM | typeof PIPE_TYPE_DGRAM;

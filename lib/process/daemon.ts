@@ -6,6 +6,7 @@ import { binding } from '../binding';
 import { checkInteger, invalidType } from '../validate';
 import { forkDaemon } from './fork';
 
+/** What {@link Process.daemon} changes besides.  daemon(3). */
 export interface DaemonOptions {
   /** Change to the root directory, so that no file system is kept busy. Default false. */
   chdir?: boolean;

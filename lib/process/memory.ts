@@ -1,9 +1,11 @@
 /** The memory of a process, as the kernel counts it. See proc_pid_smaps(5). */
 import { readFileSync } from 'node:fs';
 
+/** The memory of a process, in bytes, as the kernel counts it.  proc_pid_smaps(5). */
 export interface ProcessMemory {
-  /** Resident memory, in bytes: all of it, and with pages shared by n processes counted as 1/n. */
+  /** Resident memory: all of it. */
   rssBytes: number;
+  /** Proportional: a page that n processes share counts as 1/n, so that sums are true. */
   pssBytes: number;
 }
 

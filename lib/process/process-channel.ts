@@ -12,6 +12,7 @@ import { PIPE_MASTER, PIPE_READ, PIPE_WORKER, PIPE_WRITE, QUEUE_BALANCE } from '
 import { ProcessPipe } from './pipe';
 import { ProcessQueue } from './process-queue';
 
+/** Of calls that wait on the event loop. */
 export interface AsyncOptions {
   /** Ends the wait: the promise rejects with the signal's reason, and nothing is lost. */
   signal?: AbortSignal;
@@ -24,8 +25,9 @@ const SHUT_WR = 1;
 export abstract class ProcessChannel {
   /** 1 for the first Process made in a process, then 2, 3 … */
   abstract readonly id: number;
-  /** Replaced by subclasses that bring a pipe of their own. */
+  /** Replaced by subclasses that bring a pipe of their own. @internal */
   protected channel: ProcessPipe;
+  /** @internal */
   protected readonly queue = new ProcessQueue();
   #exported: Socket | MessageSocket | null = null;
 
@@ -220,7 +222,7 @@ export abstract class ProcessChannel {
     return this.queue.free();
   }
 
-  /** In the child: what was exported before the fork belongs to the parent. */
+  /** In the child: what was exported before the fork belongs to the parent. @internal */
   protected forgetExported(): void {
     this.#exported = null;
   }
@@ -230,9 +232,10 @@ export abstract class ProcessChannel {
     if (data?.length === 0 && this.childIsGone()) this.channel.release();
   }
 
+  /** @internal */
   protected abstract childIsGone(): boolean;
 
-  /** Whether this process is the child. */
+  /** Whether this process is the child. @internal */
   protected abstract isChild(): boolean;
 }
 

@@ -35,22 +35,51 @@ const MAX_EXIT_CODE = 255;
 
 let nextId = 1;
 
+/**
+ * One child process: a closure that runs in a fork(2) of this process, with all that this has loaded.
+ * An object serves both sides: what start() returns in the parent, the callback gets in the child.
+ * Swoole\Process; docs/swoole-map.md says what differs.
+ *
+ * @example
+ * ```ts
+ * const child = new Process((self) => {
+ *   self.write(`hello from ${self.pid}`);
+ * });
+ * child.start();
+ * console.log(String(await child.readAsync()), await child.exited);
+ * ```
+ */
 export class Process extends ProcessChannel {
+  /** No pipe. */
   static readonly PIPE_TYPE_NONE = constants.PIPE_TYPE_NONE;
+  /** A pipe of bytes, in both directions. */
   static readonly PIPE_TYPE_STREAM = constants.PIPE_TYPE_STREAM;
+  /** A pipe of whole messages, in both directions. The default. */
   static readonly PIPE_TYPE_DGRAM = constants.PIPE_TYPE_DGRAM;
+  /** For {@link close}: the end of the parent. */
   static readonly PIPE_MASTER = constants.PIPE_MASTER;
+  /** For {@link close}: the end of the child. */
   static readonly PIPE_WORKER = constants.PIPE_WORKER;
+  /** For {@link close}: what this side reads. */
   static readonly PIPE_READ = constants.PIPE_READ;
+  /** For {@link close}: what this side writes. */
   static readonly PIPE_WRITE = constants.PIPE_WRITE;
+  /** Added to the mode of {@link useQueue}: push and pop do not block. */
   static readonly IPC_NOWAIT = constants.IPC_NOWAIT;
+  /** For {@link useQueue}: each Process has a mailbox of its own. */
   static readonly QUEUE_ORIENT = constants.QUEUE_ORIENT;
+  /** For {@link useQueue}: all with the same key compete for the messages. The default. */
   static readonly QUEUE_BALANCE = constants.QUEUE_BALANCE;
+  /** For {@link alarm}: real time; raises SIGALRM. */
   static readonly ITIMER_REAL = ITIMER_REAL;
+  /** For {@link alarm}: CPU time of this process in user mode; raises SIGVTALRM. */
   static readonly ITIMER_VIRTUAL = ITIMER_VIRTUAL;
+  /** For {@link alarm}: all CPU time of this process; raises SIGPROF. */
   static readonly ITIMER_PROF = ITIMER_PROF;
+  /** For {@link signal}, in place of a callback: the kernel drops the signal. */
   static readonly SIG_IGN: typeof SIG_IGN = SIG_IGN;
 
+  /** 1 for the first Process made in a process, then 2, 3 … */
   override readonly id = nextId++;
   /** What the child runs; may be replaced before {@link start}. */
   callback: ProcessCallback;
@@ -184,6 +213,11 @@ export class Process extends ProcessChannel {
     binding.setPriority(this.#startedPid(), priority);
   }
 
+  /**
+   * The nice value of the child, or in the child its own.  getpriority(2); Swoole\Process::getPriority.
+   *
+   * @throws PreforkError ERR_NOT_STARTED
+   */
   getPriority(): number {
     return binding.getPriority(this.#startedPid());
   }
@@ -288,10 +322,12 @@ export class Process extends ProcessChannel {
     return binding.getAffinity();
   }
 
+  /** @internal */
   protected override isChild(): boolean {
     return this.#childGeneration === generation();
   }
 
+  /** @internal */
   protected override childIsGone(): boolean {
     return !this.isChild() && !this.#isRunning();
   }

@@ -15,6 +15,7 @@ import { children } from './children';
 /** In place of a callback: the kernel drops the signal. */
 export const SIG_IGN: unique symbol = Symbol('SIG_IGN');
 
+/** Gets the number of the signal that came. */
 export type SignalCallback = (signo: number) => void;
 
 /** A number, 1 to 64, or a name as in `os.constants.signals`. */

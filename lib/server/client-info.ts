@@ -1,11 +1,13 @@
 /** What is known of a connection. */
 import type { ServerContext } from './context';
 
+/** What is known of a connection.  Swoole\Server::getClientInfo. */
 export interface ClientInfo {
   /** The server's port that it came to. */
   serverPort: number;
   /** '' and 0 of a unix socket. */
   remoteIp: string;
+  /** The port of the client. */
   remotePort: number;
   /** In base mode the worker that holds it, else 0. */
   reactorId: number;
@@ -13,7 +15,9 @@ export interface ClientInfo {
   workerId: number;
   /** In ms since the epoch; 0: never. */
   connectTime: number;
+  /** When it has last sent something; in ms since the epoch, 0: never. */
   lastRecvTime: number;
+  /** When something was last sent to it; in ms since the epoch, 0: never. */
   lastSendTime: number;
   /** Bytes that wait to be sent. */
   sendQueuedBytes: number;

@@ -10,6 +10,7 @@
  */
 import { PreforkError } from '../errors';
 
+/** Which event worker gets a packet: 1 round, 2 connection, 3 idle, 4 IP, 5 uid, 7 idle. */
 export type DispatchMode = 1 | 2 | 3 | 4 | 5 | 7;
 export const DISPATCH_MODES: readonly DispatchMode[] = [1, 2, 3, 4, 5, 7];
 
@@ -17,6 +18,7 @@ export const DISPATCH_MODES: readonly DispatchMode[] = [1, 2, 3, 4, 5, 7];
 export const DISPATCH_DATA = 0;
 export const DISPATCH_CLOSE = 3;
 export const DISPATCH_CONNECT = 4;
+/** What a {@link DispatchFunc} is asked for: 0 data, 3 a close event, 4 a connect event. */
 export type DispatchType = typeof DISPATCH_DATA | typeof DISPATCH_CLOSE | typeof DISPATCH_CONNECT;
 
 /** Results of a dispatchFunc that are no worker. */

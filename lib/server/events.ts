@@ -5,18 +5,25 @@ import type { Server } from './server';
 
 /** Where a datagram came from. */
 export interface ClientAddress {
+  /** Its address; of a unix socket its path. */
   address: string;
+  /** Its port; 0 of a unix socket. */
   port: number;
-  /** The server's port that it came to: its place in `server.ports`, and its number. */
+  /** The server's port that it came to: its place in `server.ports`. */
   serverSocket: number;
+  /** The number of the server's port that it came to. */
   serverPort: number;
 }
 
 /** What a worker has lost that ended abnormally. */
 export interface ServerWorkerExit {
+  /** Of its place. */
   workerId: number;
+  /** Of the process that has ended. */
   pid: number;
+  /** 0 to 255; -1: unknown, somebody else has reaped it. */
   code: number;
+  /** The signal that ended it; 0: none. */
   signal: number;
   /** Requests that it had taken and not finished, at most: they are not delivered again. */
   lostRequests: number;
@@ -47,8 +54,11 @@ export interface ServerEvents extends PortEvents {
   shutdown: (server: Server) => unknown;
   /** In the manager; in base mode that is the master. */
   managerStart: (server: Server) => unknown;
+  /** In the manager, when all workers have ended. */
   managerStop: (server: Server) => unknown;
+  /** In the manager, before workers are replaced. */
   beforeReload: (server: Server) => unknown;
+  /** In the manager, when they were. */
   afterReload: (server: Server, report: ReloadReport) => unknown;
   /** In the manager, when a worker ended abnormally. */
   workerError: (

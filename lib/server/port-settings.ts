@@ -13,6 +13,7 @@ const MAX_PACKAGE_BYTES = 1024 * 1024 * 1024;
 const MAX_EOF_BYTES = 8;
 const MAX_LENGTH_OFFSET = 8152;
 
+/** Settings of one port. Times are in ms. */
 export interface PortOptions {
   /** Connections the kernel keeps until they are accepted, 0 to 65535; net.core.somaxconn bounds it. Default 512. */
   backlog?: number;
@@ -48,6 +49,7 @@ export interface PortOptions {
   packageMaxLength?: number;
 }
 
+/** All settings of a port, as {@link PortOptions} has them, with their defaults. */
 export interface PortSettings extends FramingSettings {
   backlog: number;
   openTcpNodelay: boolean;

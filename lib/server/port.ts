@@ -14,11 +14,14 @@ import { mergePortOptions } from './settings';
 import { resolvePortSettings, type PortOptions, type PortSettings } from './port-settings';
 
 export const SOCK_TYPES = ['tcp', 'tcp6', 'unix', 'udp', 'udp6', 'unix_dgram'] as const;
+/** Streams: `tcp`, `tcp6`, `unix`; datagrams: `udp`, `udp6`, `unix_dgram`. */
 export type SockType = (typeof SOCK_TYPES)[number];
 
 const UNIX_PREFIX = 'unix:';
 
+/** One port of a server: where clients connect, or datagrams arrive.  Swoole\Server\Port. */
 export class ServerPort {
+  /** What kind of socket it is. */
   readonly type: SockType;
   /** An address, or the path of a unix socket. */
   readonly host: string;

@@ -44,10 +44,27 @@ export type TaskCallback = (server: Server, taskId: number, data: unknown) => un
 /** The fork generation in which a server runs: its signals are the process's, so there is one. */
 let runningGeneration = -1;
 
+/**
+ * A prefork server: event workers answer clients, task workers do slow work, a manager keeps both alive.
+ * Swoole\Server; docs/swoole-map.md says what differs.
+ *
+ * @example
+ * ```ts
+ * const serv = new Server('127.0.0.1', 9501);
+ * serv.set({ workerNum: 2, taskWorkerNum: 2 });
+ * serv.on('receive', async (serv, fd, reactorId, data) => {
+ *   serv.send(fd, String(await serv.taskAsync(String(data))));
+ * });
+ * serv.on('task', (serv, taskId, srcWorkerId, data) => `${String(data)} -> OK`);
+ * await serv.start(); // Until serv.shutdown() or SIGTERM.
+ * ```
+ */
 export class Server {
   /** For other programs that put tasks into a queue: a task as bytes, and back.  Swoole\Server\Task::pack. */
   static readonly packTask = packTask;
+  /** The data of a packed task.  @throws PreforkError ERR_BAD_PACKET */
   static readonly unpackTask = unpackTask;
+  /** Who holds the connections: the master (`process`) or each worker its own (`base`). */
   readonly mode: ServerMode;
   /** All ports: the one of the constructor, then those of listen(). */
   readonly ports: ServerPort[] = [];
@@ -321,7 +338,7 @@ export class Server {
     return true;
   }
 
-  /** @throws as {@link close} */
+  /** Reads a connection again after {@link pause}.  @throws as {@link close} */
   resume(fd: number): boolean {
     this.#runningRole().connections.pause(fd, false);
     return true;
@@ -475,6 +492,7 @@ export class Server {
     return serverStats(this.#runningContext(), this.workerId);
   }
 
+  /** For `await using`: {@link shutdown}, if the server runs. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#running !== null) await this.#running.shutdown();
   }

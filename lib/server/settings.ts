@@ -25,7 +25,9 @@ import {
   type Checks,
 } from './setting-checks';
 
+/** Who holds the connections: each worker its own, or the master. */
 export type ServerMode = 'base' | 'process';
+/** How tasks travel: 1 unix sockets, 2 a queue for each task worker, 3 one queue for all, 4 a stream socket. */
 export type TaskIpcMode = 1 | 2 | 3 | 4;
 
 const MAX_WORKERS = 4096;

@@ -13,37 +13,54 @@ import {
   TASKS,
 } from './state';
 
+/** What a worker is for. */
 export type ServerWorkerKind = 'event' | 'task' | 'user';
 
 /** As of a pool's worker; requests are tasks in a task worker. */
 export interface ServerWorkerStats extends WorkerStats {
+  /** What it is for. */
   kind: ServerWorkerKind;
 }
 
+/** A server at one moment; counters are of the time since its start.  Swoole\Server::stats. */
 export interface ServerStats {
   /** In ms since the epoch. */
   startTime: number;
+  /** The process that was started. */
   masterPid: number;
+  /** In base mode the master's. */
   managerPid: number;
+  /** Connections that are open. */
   connectionNum: number;
+  /** Connections accepted. */
   acceptCount: number;
+  /** Connections closed. */
   closeCount: number;
   /** Connections refused because of maxConnection. */
   abortCount: number;
+  /** Event workers. */
   workerNum: number;
+  /** Task workers. */
   taskWorkerNum: number;
+  /** User processes. */
   userWorkerNum: number;
+  /** Event workers that wait. */
   idleWorkerNum: number;
+  /** Task workers that wait. */
   taskIdleWorkerNum: number;
   /** Packets given to event workers, in process mode. */
   dispatchCount: number;
+  /** Packets that event workers have taken. */
   requestCount: number;
+  /** Answers sent to clients. */
   responseCount: number;
-  /** Tasks submitted, and those of them that have not been settled. */
+  /** Tasks submitted. */
   taskCount: number;
+  /** Tasks submitted and not settled. */
   taskingNum: number;
   /** Of the worker that asks; 0 elsewhere. */
   workerRequestCount: number;
+  /** In the order of their ids: event workers, task workers, user processes. */
   workers: ServerWorkerStats[];
 }
 

@@ -59,6 +59,7 @@ export interface TaskClientOptions {
   };
 }
 
+/** Of {@link Server.taskAsync}. */
 export interface TaskAsyncOptions {
   /** In ms; not given: no limit. */
   timeout?: number | undefined;

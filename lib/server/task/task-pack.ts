@@ -20,6 +20,7 @@ import { KIND_MASK } from './task-message';
 /** What queues of the kernel's default size take: /proc/sys/fs/mqueue/msgsize_default. */
 const MESSAGE_BYTES = 8192;
 
+/** Of `Server.packTask()` and `Server.unpackTask()`. */
 export interface PackTaskOptions {
   /** The server's: needed for what is too large for the queue, which goes through a file. */
   messageQueueKey?: number;
