@@ -49,6 +49,11 @@ describe('documents', () => {
     expect(leftFiles, 'files left').to.deep.equal([]);
   }
 
+  it('are all named by the README', () => {
+    const named = localLinks('README.md').map(({ target }) => target);
+    expect(named).to.include.members(documents().filter((file) => file.startsWith('docs/')));
+  });
+
   for (const file of documents()) {
     describe(file, () => {
       for (const block of programs(file)) {
@@ -77,7 +82,10 @@ describe('documents', () => {
           scripts: Record<string, string>;
         };
         for (const command of shellCommands(file)) {
-          const script = /^npm (?:run )?(test|demo|bench|setup|test:\w+)\b/.exec(command)?.[1];
+          const script =
+            /^npm (?:run )?(test|demo|bench|setup|docs|lint|prebuilds|coverage|test:\w+)\b/.exec(
+              command,
+            )?.[1];
           if (script !== undefined) expect(scripts).to.have.property(script);
         }
       });
