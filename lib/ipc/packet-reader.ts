@@ -16,6 +16,7 @@ import {
 } from './frame';
 import { NO_FD, PacketEnd, type Packet } from './packet-end';
 import { PacketSlab } from './packet-slab';
+import { withFdToSpare } from './spare-fd';
 
 const POLLIN = 1;
 const POLLHUP = 16;
@@ -83,6 +84,10 @@ export class PacketReader extends PacketEnd {
    * ERR_NO_PIPE when closed. EMFILE when this process has no fd left: the message stays in the pipe
    */
   receive(): Packet | null {
+    return withFdToSpare(this.#receiveOne);
+  }
+
+  readonly #receiveOne = (): Packet | null => {
     const fd = this.openFd();
     slab.makeRoom(lastLength);
     const { bytes, results: taken } = single;
@@ -93,7 +98,7 @@ export class PacketReader extends PacketEnd {
       return null;
     }
     return this.#unpackTaken(frameBytes, taken[1] as number);
-  }
+  };
 
   /**
    * Takes all messages there are, up to `max` and 64. Never blocks. Bad frames go to
@@ -103,7 +108,11 @@ export class PacketReader extends PacketEnd {
    */
   receiveBatch(max = MAX_BATCH): Packet[] {
     checkInteger('max', max, 1, Number.MAX_SAFE_INTEGER);
-    const count = this.#receiveFrames(Math.min(max, MAX_BATCH));
+    return withFdToSpare((isTight) => this.#receiveSome(isTight ? 1 : Math.min(max, MAX_BATCH)));
+  }
+
+  #receiveSome(most: number): Packet[] {
+    const count = this.#receiveFrames(most);
     const packets: Packet[] = [];
     for (let i = 0; i < count; i++) {
       try {

@@ -1,5 +1,6 @@
 /** From start() to the end of a server, in its master. */
 import { Control } from '../control/control';
+import { keepSpareFd, releaseSpareFd } from '../ipc/spare-fd';
 import { Process } from '../process/process';
 import type { ReloadReport } from '../pool/supervisor';
 import { ServerContext, type ContextParts } from './context';
@@ -108,6 +109,7 @@ export class Running {
     releaseMasterSignals();
     this.#pidFile?.remove();
     this.#context.close();
+    releaseSpareFd();
   }
 
   #takeSignals(): void {
@@ -138,9 +140,12 @@ export function runServer({ options, onContext, ...parts }: RunParts): Running {
   try {
     const pidFile = settings.pidFile === null ? null : new PidFile(settings.pidFile);
     onContext(context);
+    // For all processes: clients may take all other fds, and large messages bring memfds.
+    keepSpareFd();
     return new Running(context, pidFile);
   } catch (error) {
     context.close();
+    releaseSpareFd();
     throw error;
   }
 }

@@ -15,6 +15,8 @@ import {
 } from './message';
 
 const POLLIN = 1;
+/** For want of fds nothing can be read: how soon it is tried again. */
+const REST_MS = 20;
 /** Packets that are handled before others have a turn. */
 const PACKETS_PER_TURN = 64;
 
@@ -36,6 +38,7 @@ export class Inbox {
   /** Read by receiveOne() and still to be handled. */
   #deferred: Packet[] = [];
   #listening = false;
+  #rest: NodeJS.Timeout | null = null;
 
   constructor(reader: PacketReader, options: InboxOptions) {
     this.#reader = reader;
@@ -47,9 +50,7 @@ export class Inbox {
 
   start(): void {
     this.#listening = true;
-    this.#reader.onReadable(() => {
-      this.#turn();
-    });
+    if (this.#rest === null) this.#watch();
   }
 
   /** Leaves what is in the mailbox there. */
@@ -92,6 +93,23 @@ export class Inbox {
     return true;
   }
 
+  #watch(): void {
+    this.#reader.onReadable(() => {
+      this.#turn();
+    });
+  }
+
+  /** The packet stays where it is, so that the watcher would call at once, and again and again. */
+  #restAfter(error: Error): void {
+    process.emitWarning(error);
+    if (this.#rest !== null) return;
+    this.#reader.onReadable(null);
+    this.#rest = setTimeout(() => {
+      this.#rest = null;
+      if (this.#listening) this.#watch();
+    }, REST_MS);
+  }
+
   #defer(packet: Packet): void {
     if (this.#deferred.push(packet) > 1) return;
     setImmediate(() => {
@@ -125,13 +143,22 @@ export class Inbox {
 
   #handleNew(): number {
     if (this.#options.inBatches === true) {
-      const packets = this.#reader.receiveBatch(PACKETS_PER_TURN);
+      const packets = this.#receiveBatch();
       for (const packet of packets) this.#handleChecked(packet);
       return packets.length;
     }
     let handled = 0;
     while (this.#listening && handled < PACKETS_PER_TURN && this.#takeOne()) handled++;
     return handled;
+  }
+
+  #receiveBatch(): Packet[] {
+    try {
+      return this.#reader.receiveBatch(PACKETS_PER_TURN);
+    } catch (error) {
+      this.#restAfter(error as Error);
+      return [];
+    }
   }
 
   #takeOne(): boolean {
@@ -145,7 +172,8 @@ export class Inbox {
       if (packet !== null) messages = messagesIn(packet);
     } catch (error) {
       wasBad = error instanceof PreforkError && error.code === 'ERR_BAD_FRAME';
-      process.emitWarning(error as Error);
+      if (wasBad) process.emitWarning(error as Error);
+      else this.#restAfter(error as Error);
     }
     onTake?.end(messages);
     if (packet !== null && messages > 0) this.#handle(packet);

@@ -70,24 +70,38 @@ export class QueueSource implements TaskSource {
   #hand(bytes: Buffer): boolean {
     const task = this.#read(bytes);
     if (task === null) return false;
-    return this.#options.intake.handle(task.type, task.kind, task.id, task.from, task.data);
+    const { intake } = this.#options;
+    const { type, kind, id, from, data } = task;
+    if (Buffer.isBuffer(data)) return intake.handle(type, kind, id, from, data);
+    intake.unreadable(kind, id, from, data);
+    return true;
   }
 
   #read(bytes: Buffer) {
-    const { files, server, addresses } = this.#options;
+    const { server, addresses } = this.#options;
     try {
       const packet = decodeTaskPacket(bytes);
-      const { type, kind, id, payload, file } = packet;
+      const { type, kind, id } = packet;
       const from = senderOf(packet, server, addresses);
       if (type === TASK_MARK && from === NO_SENDER) return null;
-      const data = file === null ? payload : files.take(file);
-      return { type, kind, id, from, data };
+      return { type, kind, id, from, data: this.#dataOf(packet, from) };
     } catch (error) {
       process.emitWarning(`bad task packet: ${(error as Error).message}`, {
         type: 'PreforkWarning',
         code: 'PREFORK_BAD_TASK_PACKET',
       });
       return null;
+    }
+  }
+
+  /** An Error: they cannot be read, say because somebody has removed their file, and `from` waits. */
+  #dataOf({ payload, file }: ReturnType<typeof decodeTaskPacket>, from: number): Buffer | Error {
+    if (file === null) return payload;
+    try {
+      return this.#options.files.take(file);
+    } catch (error) {
+      if (from === NO_SENDER) throw error;
+      return error as Error;
     }
   }
 }

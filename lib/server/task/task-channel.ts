@@ -40,6 +40,8 @@ export interface TaskIntake {
   empty(): void;
   /** What it had was no task. */
   notTaken(): void;
+  /** It was a task whose data cannot be read: who waits for it is told. */
+  unreadable(kind: number, id: number, from: number, error: unknown): void;
   /** Resolves when no task runs. */
   idle(): Promise<void>;
   /** Resolves when no task runs and all answers have left this process. */

@@ -21,6 +21,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { isSystemError, withHint } from '../../errors';
+import { withFdToSpare } from '../../ipc/spare-fd';
 import { badPacket, type PayloadFile } from './task-packet';
 
 const NAME = /^prefork\.task\.([0-9a-f]+)\.([0-9a-f]+)\.[0-9a-f]+-[0-9a-f]+$/;
@@ -76,7 +77,7 @@ export class TaskFiles {
     // Names come from packets: they must not lead anywhere else.
     if (!NAME.test(name)) throw badPacket(`a file with the name ${JSON.stringify(name)}`);
     try {
-      const data = readWhole(this.#path(name), bytes);
+      const data = withFdToSpare(() => readWhole(this.#path(name), bytes));
       unlinkSync(this.#path(name));
       return data;
     } catch (error) {

@@ -161,6 +161,10 @@ export class TaskWorker implements TaskIntake {
     if (this.#running === null) channel.board.idle(row.index);
   }
 
+  unreadable(kind: number, id: number, from: number, error: unknown): void {
+    this.#fail(this.#begin(kind, id, from), error);
+  }
+
   /** Resolves when no task runs. */
   async idle(): Promise<void> {
     if (this.#running === null) return;
@@ -181,6 +185,12 @@ export class TaskWorker implements TaskIntake {
   }
 
   #take(kind: number, id: number, from: number, data: Buffer, inMemory: boolean): void {
+    const { channel } = this.#options;
+    const task = this.#begin(kind, id, from);
+    this.#run(task, kind & KIND_MASK, inMemory ? channel.memory.take(data) : data);
+  }
+
+  #begin(kind: number, id: number, from: number): RunningTask {
     const { channel, table, row, workerId } = this.#options;
     channel.board.holding(row.index, from, id);
     // Tasks of another run, or from another program, have not been counted.
@@ -189,7 +199,7 @@ export class TaskWorker implements TaskIntake {
     row.busy = 1;
     row.busySince = Date.now();
     this.#running = new RunningTask(id, from, kind & FOR_EVENT);
-    this.#run(this.#running, kind & KIND_MASK, inMemory ? channel.memory.take(data) : data);
+    return this.#running;
   }
 
   /** @param data - null: it was not there any more, because who has sent it has long gone */

@@ -30,6 +30,7 @@ class FakeReader {
 
   receiveBatch(max: number): Packet[] {
     return this.queue.splice(0, max).filter((next) => {
+      if (next instanceof Error && 'syscall' in next) throw next;
       if (next instanceof Error) this.badFrame(next);
       return !(next instanceof Error);
     }) as Packet[];
@@ -220,11 +221,33 @@ describe('Inbox', () => {
       });
     }
 
-    it('for want of fds is a warning; the packet stays', () => {
-      make().start();
-      readable(systemError('EMFILE', 'recvmsg', 'too many open files'));
-      expect(warnings()).to.deep.equal(['EMFILE']);
-    });
+    for (const inBatches of [false, true]) {
+      const name = inBatches ? ', read in batches' : '';
+      const noFds = () => systemError('EMFILE', 'recvmsg', 'too many open files');
+
+      it(`for want of fds is a warning; the packet stays, and is read a little later${name}`, () => {
+        const clock = sinon.useFakeTimers({ toFake: ['setTimeout'] });
+        make({ inBatches }).start();
+        readable(noFds());
+        expect(warnings()).to.deep.equal(['EMFILE']);
+        expect(reader.listener).to.equal(null);
+        clock.tick(100);
+        readable(packet(1));
+        expect(diary).to.deep.equal(['1 data']);
+      });
+
+      it(`for want of fds leaves it stopped, or starts it${name}`, () => {
+        const clock = sinon.useFakeTimers({ toFake: ['setTimeout'] });
+        const inbox = make({ inBatches });
+        inbox.start();
+        readable(noFds());
+        inbox.stop();
+        clock.tick(100);
+        expect(reader.listener).to.equal(null);
+        inbox.start();
+        expect(reader.listener).not.to.equal(null);
+      });
+    }
   });
 
   describe('onTake', () => {

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import sinon from 'sinon';
+import type { PreforkError } from '../../../../lib/errors';
 import type { MessageQueue } from '../../../../lib/ipc/message-queue';
 import { Addresses } from '../../../../lib/server/bus/addresses';
 import { TASK, TASK_MARK } from '../../../../lib/server/bus/message';
@@ -38,6 +39,9 @@ class FakeIntake {
   }
   taking(): void {
     this.steps.push('taking');
+  }
+  unreadable(kind: number, id: number, from: number, error: unknown): void {
+    this.handled.push(['unreadable', kind, id, from, (error as PreforkError).code]);
   }
   empty(): void {
     this.steps.push('empty');
@@ -116,7 +120,7 @@ describe('QueueSource', () => {
     const warn = sinon.stub(process, 'emitWarning');
     queue.packets.push(Buffer.from('garbage'));
     const file = { name: 'prefork.task.0.1.1-1', bytes: 5 };
-    const packet = { type: TASK, kind: 1, from: 5, id: 3, server: SERVER };
+    const packet = { type: TASK, kind: 1, from: -1, id: 3, server: SERVER };
     queue.packets.push(encodeTaskPacket(packet, file));
     put('good');
     queue.readable();
@@ -124,6 +128,17 @@ describe('QueueSource', () => {
     sinon.assert.calledTwice(warn);
     expect(warn.firstCall.args[1]).to.have.property('code', 'PREFORK_BAD_TASK_PACKET');
     expect(intake.steps.filter((step) => step === 'notTaken').length).to.equal(2);
+  });
+
+  it('says so when the data of a task are gone for which somebody waits', () => {
+    const packet = { type: TASK, kind: 1, from: 5, id: 3, server: SERVER };
+    queue.packets.push(encodeTaskPacket(packet, { name: 'prefork.task.0.1.1-1', bytes: 5 }));
+    put('good');
+    queue.readable();
+    expect(intake.handled).to.deep.equal([
+      ['unreadable', 1, 3, 5, 'ERR_BAD_PACKET'],
+      [TASK, 1, 3, 5, 'good'],
+    ]);
   });
 
   it('takes nothing while there is no room, or it is paused', () => {

@@ -176,6 +176,18 @@ describe('TaskWorker', () => {
       sinon.assert.notCalled(handler);
     });
 
+    it('is not called for data that cannot be read, and who waits is told', async () => {
+      const handler = sinon.stub();
+      const rig = new WorkerRig(handler);
+      rig.worker.unreadable(0, 7, rig.from, new Error('gone'));
+      await rig.turns();
+      const [answer] = rig.answers();
+      expect(answer?.slice(0, 2)).to.deep.equal([TASK_ERROR, 7]);
+      expect(answer?.[2]).to.include({ message: 'gone' });
+      expect([rig.row.taken, rig.row.handled, rig.row.busy]).to.deep.equal([1, 1, 0]);
+      sinon.assert.notCalled(handler);
+    });
+
     it('that is asynchronous ends before the next task is taken', async () => {
       const pending = [new Deferred(), new Deferred()];
       const started: number[] = [];
