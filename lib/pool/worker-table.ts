@@ -108,6 +108,11 @@ export class WorkerRow {
     this.#fields[9] = value;
   }
 
+  /** Messages that are lost with a process that has ended now, at most. */
+  get lost(): number {
+    return Math.max(0, this.taken - this.handled + this.unsent);
+  }
+
   clear(): void {
     this.#fields.fill(0);
   }
@@ -156,6 +161,11 @@ export class WorkerTable {
   current(slot: number): WorkerRow | null {
     const index = Atomics.load(this.#slots, slot * SLOT_FIELDS + CURRENT_ROW);
     return this.#rows[index] ?? null;
+  }
+
+  /** Of all workers that have not ended, as far as is known. */
+  filledRows(): WorkerRow[] {
+    return this.#rows.filter(({ pid }) => pid !== 0);
   }
 
   /** After the death of whoever started the workers, who have died with it. */

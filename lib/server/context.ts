@@ -30,6 +30,13 @@ export interface UserProgram {
   pipe: SharedPipe | null;
 }
 
+/** A worker that died with its manager. */
+export interface DeadWorker {
+  workerId: number;
+  pid: number;
+  lostRequests: number;
+}
+
 export class ServerContext {
   readonly server: Server;
   readonly mode: ServerMode;
@@ -44,6 +51,8 @@ export class ServerContext {
   readonly state: ServerState;
   readonly sessions: SessionTable;
   readonly channel: TaskChannel;
+  /** In a new manager: workers that have died with the one before, to be reported. */
+  orphans: DeadWorker[] = [];
 
   constructor(parts: ContextParts) {
     const { server, mode, settings, callbacks, ports, users, logs } = parts;

@@ -28,6 +28,7 @@ const TASK = 'task';
 const USER = 'user';
 
 const SIGTERM = 15;
+const SIGKILL = 9;
 
 export class Manager implements Role {
   readonly workerId = -1;
@@ -74,6 +75,9 @@ export class Manager implements Role {
     const { state, callbacks, server } = this.#context;
     state.managerPid = process.pid;
     callbacks.call('managerStart', server);
+    for (const { workerId, pid, lostRequests } of this.#context.orphans.splice(0)) {
+      this.#report(workerId, { pid, code: 0, signal: SIGKILL }, lostRequests);
+    }
     this.#inbox.start();
     this.#inbox.setRef(false);
     this.#supervisor.start();
@@ -195,7 +199,9 @@ export class Manager implements Role {
         how.onEnd(workerId, status, row);
         // Its tasks settle nowhere any more.
         state.add(TASKING, -channel.board.takeUnsettled(row.index));
-        this.#report(workerId, status, row, expected);
+        const { code, signal } = status;
+        const endedWell = code === 0 && (signal === 0 || (expected && signal === SIGTERM));
+        if (!endedWell || row.lost > 0) this.#report(workerId, status, row.lost);
       },
       onDegraded: this.#onDegraded,
     });
@@ -216,11 +222,7 @@ export class Manager implements Role {
     this.tasks.handle(WORKER_DIED, kind, workerId, -1, data);
   };
 
-  #report(workerId: number, status: ExitStatus, row: WorkerRow, expected: boolean): void {
-    const { pid, code, signal } = status;
-    const lostRequests = Math.max(0, row.taken - row.handled + row.unsent);
-    const endedWell = code === 0 && (signal === 0 || (expected && signal === SIGTERM));
-    if (endedWell && lostRequests === 0) return;
+  #report(workerId: number, { pid, code, signal }: ExitStatus, lostRequests: number): void {
     const { callbacks, server, logs } = this.#context;
     const lost = lostRequests === 0 ? '' : `, at most ${lostRequests} requests are lost`;
     logs.write(`worker ${workerId} (pid ${pid}) has ended: code ${code}, signal ${signal}${lost}`);

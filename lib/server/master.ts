@@ -174,12 +174,15 @@ export class Master implements Role {
     return { pid, ended: manager.exited };
   }
 
-  /** All workers die with it, and its successor starts others: their rows are free. */
+  /** All workers die with it, and its successor reports them and starts others: their rows are free. */
   #onManagerDeath({ pid, code, signal }: ExitStatus): void {
-    const { settings, table } = this.#context;
+    const { settings, table, addresses } = this.#context;
     process.emitWarning(`the manager ${pid} has ended (code ${code}, signal ${signal})`, {
       type: 'PreforkWarning',
       code: 'PREFORK_MANAGER_DIED',
+    });
+    this.#context.orphans = table.filledRows().map(({ pid, lost, index }) => {
+      return { workerId: addresses.workerOf(addresses.row(index)), pid, lostRequests: lost };
     });
     table.clearRows();
     for (let worker = 0; worker < settings.workerNum; worker++) this.#reactor.repeatClose(worker);

@@ -343,6 +343,28 @@ describe('server respawn: clients', () => {
       await server.endsWell(/PREFORK_MANAGER_DIED/);
     });
 
+    it('its workers, and the requests that were lost with them, are reported by the new one', async () => {
+      const server = await startServer({
+        on: { receive: () => new Promise(() => undefined) },
+      });
+      const client = await server.connect();
+      client.write('never answered');
+      const [taken] = await server.noted('receive');
+      const old = [await server.worker(0), await server.worker(1)];
+      process.kill(await server.manager(), 'SIGKILL');
+      const manager = await server.manager(2);
+      const errors = await server.noted('workerError', 2);
+      expect(errors.map(({ pid }) => pid)).to.deep.equal([manager, manager]);
+      expect(errors.map(({ args }) => args)).to.deep.equal(
+        old.map((pid, workerId) => {
+          const lostRequests = taken?.pid === pid ? 1 : 0;
+          return [workerId, pid, 0, 9, { workerId, pid, code: 0, signal: 9, lostRequests }];
+        }),
+      );
+      server.signal('SIGTERM');
+      await server.endsWell(/PREFORK_MANAGER_DIED/);
+    });
+
     it('requests that wait for its workers are answered by those of the new one', async () => {
       const server = await startServer({ on: { receive: echo } });
       const client = await server.connect();
