@@ -28,13 +28,20 @@ interface Run {
   stderr: string;
 }
 
-function prefork(args: string[], env: NodeJS.ProcessEnv = {}): Promise<Run> {
+function prefork(
+  args: string[],
+  env: NodeJS.ProcessEnv = {},
+  onOutput: (stdout: string) => void = () => undefined,
+): Promise<Run> {
   const child = spawn(process.execPath, [MAIN, ...args], {
     env: { ...process.env, ...NO_RUNTIME_FOLDER, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const out = { stdout: '', stderr: '' };
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (out.stdout += text));
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    out.stdout += text;
+    onOutput(out.stdout);
+  });
   child.stderr.setEncoding('utf8').on('data', (text: string) => (out.stderr += text));
   return new Promise((resolve) => {
     child.once('close', (code) => resolve({ code, ...out }));
@@ -204,9 +211,9 @@ describe('prefork command', () => {
     it('prints JSON, and ends with what it looks at', async () => {
       const observed = await startObserved('pool');
       const args = ['top', String(observed.pid), '--json', '--interval', '100'];
-      const looked = prefork(args);
-      setTimeout(() => observed.fixture.process.kill('SIGTERM'), 1000);
-      const { code, stdout } = await looked;
+      const { code, stdout } = await prefork(args, {}, (printed) => {
+        if (lines(printed).length >= 2) observed.fixture.process.kill('SIGTERM');
+      });
       expect(code).to.equal(0);
       const snapshots = lines(stdout).map((each) => JSON.parse(each) as Snapshot);
       expect(snapshots).to.have.length.above(1);

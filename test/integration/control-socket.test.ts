@@ -142,11 +142,12 @@ describe('control socket', () => {
         const { observed, client } = await open(what, settings);
         const before = await client.status();
         expect(resultOf(await client.ask('stopWorker', { workerId: 1 }))).to.equal(null);
+        // The new process may serve before the one that has forked it counts it.
         const after = await client.until(
-          ({ workers: [, one] }) => one?.pid !== before.workers[1]?.pid && one?.stage === 'idle',
+          ({ workers: [, one] }) =>
+            one?.pid !== before.workers[1]?.pid && one?.stage === 'idle' && one.restarts === 1,
         );
         expect(after.workers[0]?.pid).to.equal(before.workers[0]?.pid);
-        expect(after.workers[1]?.restarts).to.equal(1);
         expect(codeOf(await client.ask('stopWorker', { workerId: 7 }))).to.equal(
           'ERR_OUT_OF_RANGE',
         );
