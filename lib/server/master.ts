@@ -9,7 +9,7 @@ import { setTimeout } from 'node:timers/promises';
 import { Process } from '../process/process';
 import type { ExitStatus } from '../process/children';
 import { DEFAULT_RESTART } from '../pool/restart-policy';
-import { STAGE_READY } from '../pool/worker-table';
+import { ROWS_PER_SLOT, STAGE_READY } from '../pool/worker-table';
 import { Supervisor, type ReloadReport, type StartedWorker } from '../pool/supervisor';
 import type { Inbox } from './bus/inbox';
 import { CONTROL, PACKET } from './bus/message';
@@ -20,7 +20,7 @@ import { DatagramPorts, encodeDatagram } from './datagrams';
 import { DispatchingSink } from './reactor/dispatching-sink';
 import { Reactor } from './reactor/reactor';
 import type { Role } from './role';
-import { DISPATCHED } from './state';
+import { DISPATCHED, TASKING } from './state';
 import { TaskClient } from './task/task-client';
 
 const MANAGER = 'manager';
@@ -185,7 +185,16 @@ export class Master implements Role {
       return { workerId: addresses.workerOf(addresses.row(index)), pid, lostRequests: lost };
     });
     table.clearRows();
+    this.#settleTasks();
     for (let worker = 0; worker < settings.workerNum; worker++) this.#reactor.repeatClose(worker);
+  }
+
+  /** The master's own; those of workers that are gone settle nowhere any more. */
+  #settleTasks(): void {
+    const { addresses, channel, state } = this.#context;
+    this.tasks.managerDied();
+    const rows = addresses.slots * ROWS_PER_SLOT;
+    for (let row = 0; row < rows; row++) state.add(TASKING, -channel.board.takeUnsettled(row));
   }
 
   readonly #onMessage = (

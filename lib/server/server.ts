@@ -401,7 +401,8 @@ export class Server {
    * @param dstWorkerId - 0 to taskWorkerNum - 1; -1: an idle one
    * @param callback - gets the result in place of the `finish` event
    * @returns the task's id, unique together with the worker's
-   * @throws PreforkError ERR_TASK_IN_TASK_WORKER, ERR_OUT_OF_RANGE, ERR_TASK_QUEUE_FULL, ERR_SERVER_NOT_RUNNING
+   * @throws PreforkError ERR_TASK_IN_TASK_WORKER, ERR_OUT_OF_RANGE, ERR_TASK_QUEUE_FULL, ERR_SERVER_NOT_RUNNING;
+   * ERR_INVALID_ARG_TYPE for what cannot be cloned
    */
   task(data: unknown, dstWorkerId = -1, callback?: TaskCallback | null): number {
     if (callback !== undefined && callback !== null) checkFunction('callback', callback);
@@ -460,7 +461,8 @@ export class Server {
    * Sends a message to the `pipeMessage` callback of another worker, task worker or user process.
    *
    * @param data - anything that structured cloning takes
-   * @throws PreforkError ERR_OUT_OF_RANGE, ERR_SERVER_NO_CALLBACK, ERR_SERVER_NOT_RUNNING; what cloning throws
+   * @throws PreforkError ERR_OUT_OF_RANGE, ERR_SERVER_NO_CALLBACK, ERR_SERVER_NOT_RUNNING; ERR_INVALID_ARG_TYPE for
+   * what cannot be cloned
    */
   sendMessage(data: unknown, workerId: number): boolean {
     const { addresses, bus } = this.#runningContext();

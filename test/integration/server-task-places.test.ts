@@ -241,3 +241,27 @@ for (const mode of MODES) {
     });
   });
 }
+
+describe('a task of the master when the manager is killed', () => {
+  assertNothingLeaks();
+  endServersAfterEach();
+
+  for (const taskIpcMode of [1, 2, 3, 4] as const) {
+    it(`is lost when it was in hand, and done when not: taskIpcMode ${taskIpcMode}`, async () => {
+      const settings = { workerNum: 1, taskWorkerNum: 1, taskIpcMode };
+      const server = await startServer({ mode: 'process', settings, on });
+      const tasks = server.run(server.masterPid, (serv) => {
+        const lost = serv.taskAsync('until killed').catch((error: { code: string }) => error.code);
+        return Promise.all([lost, serv.taskAsync('queued')]);
+      });
+      await server.noted('task');
+      process.kill(await server.manager(), 'SIGKILL');
+      expect(await tasks).to.deep.equal(['ERR_WORKER_DIED', 'queued']);
+      const left = await server.run(server.masterPid, (serv) => serv.stats().taskingNum);
+      expect(left).to.equal(0);
+      await server.worker(0, 2);
+      server.signal('SIGTERM');
+      await server.endsWell(/PREFORK_MANAGER_DIED/);
+    });
+  }
+});

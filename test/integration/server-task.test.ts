@@ -199,7 +199,12 @@ for (const mode of MODES) {
         expect(errors).to.deep.equal([
           [
             ['ERR_TASK_FAILED', 'TypeError', 'of the handler', 'E_OWN'],
-            ['ERR_TASK_FAILED', 'Error', '() => 0 could not be cloned.', null],
+            [
+              'ERR_TASK_FAILED',
+              'PreforkError',
+              '() => 0 could not be cloned.',
+              'ERR_INVALID_ARG_TYPE',
+            ],
           ],
           'still -> OK',
         ]);

@@ -82,22 +82,27 @@ export class Submitter {
     return { type: TASK, id: state.nextTaskId(taskRow), kind: kind | flags, data };
   }
 
-  /** The slot of a task worker, or ANY_WORKER. */
-  #choose(dst: number): number {
-    const { addresses, channel, onAllBusy } = this.#options;
+  /** @throws PreforkError ERR_TASK_WORKER_ONLY, ERR_TASK_NO_WORKERS: this process can submit none */
+  check(): void {
     if (this.#generation !== generation()) {
       throw new PreforkError(
         'ERR_TASK_WORKER_ONLY',
         'this process was forked by a process of the server: results of tasks would go to that one',
       );
     }
-    const { workerNum, taskWorkerNum } = addresses;
-    if (taskWorkerNum === 0) {
+    if (this.#options.addresses.taskWorkerNum === 0) {
       throw new PreforkError(
         'ERR_TASK_NO_WORKERS',
         'this server has no task workers: set taskWorkerNum',
       );
     }
+  }
+
+  /** The slot of a task worker, or ANY_WORKER. */
+  #choose(dst: number): number {
+    const { addresses, channel, onAllBusy } = this.#options;
+    this.check();
+    const { workerNum, taskWorkerNum } = addresses;
     checkInteger('dstWorkerId', dst, ANY_WORKER, taskWorkerNum - 1);
     if (!channel.targeted) return ANY_WORKER;
     return workerNum + (dst === ANY_WORKER ? chooseIdle(this.#workers, onAllBusy) : dst);

@@ -80,6 +80,13 @@ export class TaskBoard {
     return null;
   }
 
+  /** Pids of the slot's processes that have not been buried. */
+  living(slot: number): number[] {
+    return rowsOf(slot)
+      .map((row) => this.#load(row, PID))
+      .filter((pid) => pid > 0);
+  }
+
   /** Whether a living process of the slot has this task. */
   holds(slot: number, from: number, id: number): boolean {
     return rowsOf(slot).some((row) => this.#isAlive(row) && this.#has(row, from, id | 0));

@@ -6,31 +6,23 @@
  *   taskwait(), taskWaitMulti(): block; what else comes in meanwhile is handled afterwards
  */
 import { PreforkError } from '../../errors';
-import { decodePayload, encodePayload, type Payload } from '../../ipc/payload';
+import { encodePayload, type Payload } from '../../ipc/payload';
 import { checkFunction, invalidType } from '../../validate';
 import type { Addresses } from '../bus/addresses';
 import type { Bus } from '../bus/bus';
 import type { Inbox } from '../bus/inbox';
-import { FINISH, IN_MEMORY, TASK_DONE, TASK_ERROR, TASK_MARK, WORKER_DIED } from '../bus/message';
 import type { ServerSettings } from '../settings';
 import { TASKING, type ServerState } from '../state';
 import type { WorkerTable } from '../../pool/worker-table';
-import { Losses } from './losses';
 import { PendingTasks } from './pending-tasks';
 import { Submitter } from './submitter';
+import { TaskAnswers } from './task-answers';
 import { ANY_WORKER, type TaskChannel } from './task-channel';
-import { taskTimedOut, type Death } from './task-errors';
-import { afterInput, checkTimeout, endOf, leftUntil } from './timeouts';
-import { Group, Listener, NOBODY, Promised, Single, type Waiter } from './waiters';
+import { taskTimedOut } from './task-errors';
+import { afterInput, checkTimeout, endOf } from './timeouts';
+import { Group, Listener, Promised, Single } from './waiters';
 
 const DEFAULT_TIMEOUT_MS = 500;
-const NO_DATA = Buffer.alloc(0);
-
-/** How often a caller that blocks looks at what it is not woken by. */
-const POLL_MS = 5;
-
-/** Gets the results of one task, in place of the finish event. */
-export type TaskCallback<Server> = (server: Server, taskId: number, data: unknown) => unknown;
 
 type ResultListener = (taskId: number, data: unknown) => unknown;
 
@@ -69,22 +61,15 @@ export interface TaskAsyncOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** Something that a caller blocks for. */
-interface Blocking extends Waiter {
-  readonly open: boolean;
-}
-
 export class TaskClient {
   readonly #options: TaskClientOptions;
   readonly #event: Listener;
   readonly #pending: PendingTasks;
-  readonly #losses: Losses;
+  readonly #answers: TaskAnswers;
   readonly #submitter: Submitter;
-  /** What a caller blocks for at this moment. */
-  #blocking: Blocking | null = null;
 
   constructor(options: TaskClientOptions) {
-    const { channel, state, table, taskRow, replyAddress, bus, addresses, call } = options;
+    const { channel, state, table, taskRow, bus, addresses, call } = options;
     this.#options = options;
     // What a process has not seen settled that had this row before.
     if (options.workerId >= 0) state.add(TASKING, -channel.board.takeUnsettled(taskRow));
@@ -98,14 +83,7 @@ export class TaskClient {
       onSettled: channel.settled?.bind(channel) ?? null,
       onAwaiting: call.awaiting ?? null,
     });
-    const { workerNum, taskWorkerNum } = addresses;
-    this.#losses = new Losses({
-      pending: this.#pending,
-      channel,
-      replyAddress,
-      sendToSelf: (mark) => bus.sendWithin(replyAddress, TASK_MARK, mark, NO_DATA, 0, 0),
-      taskWorkers: Array.from({ length: taskWorkerNum }, (_, i) => workerNum + i),
-    });
+    this.#answers = new TaskAnswers({ ...options, pending: this.#pending });
     this.#submitter = new Submitter({
       ...{ bus, state, table, addresses, channel, taskRow, pending: this.#pending },
       event: this.#event,
@@ -138,7 +116,7 @@ export class TaskClient {
     const single = new Single();
     const id = this.#submitter.submitWithin(encodePayload(data), dst, single, end);
     if (id === null) return undefined;
-    this.#block(single, end);
+    this.#answers.waitFor(single, end);
     if (single.open) this.#pending.abandon(id);
     if (single.error !== null) throw single.error;
     return single.value;
@@ -155,7 +133,7 @@ export class TaskClient {
       if (id === null) break;
       group.add(id, index);
     }
-    this.#block(group, end);
+    this.#answers.waitFor(group, end);
     for (const id of group.taskIds) this.#pending.abandon(id);
     return group.results;
   }
@@ -163,8 +141,8 @@ export class TaskClient {
   /** See Server.taskAsync(). */
   taskAsync(data: unknown, options: TaskAsyncOptions = {}): Promise<unknown> {
     return new Promise((resolve, reject) => {
+      checkOptions(options);
       const { timeout, dst = ANY_WORKER, signal } = options;
-      if (timeout !== undefined) checkTimeout(timeout);
       signal?.throwIfAborted();
       const waiter = new Promised(resolve, reject);
       const id = this.#submitter.submit(encodePayload(data), dst, waiter);
@@ -179,6 +157,7 @@ export class TaskClient {
     return new Promise((resolve) => {
       const payloads = encodeAll(tasks);
       checkTimeout(timeout);
+      this.#submitter.check();
       const answer = (): void => {
         stop();
         resolve(payloads.map((_, index) => group.results.get(index)));
@@ -195,42 +174,12 @@ export class TaskClient {
 
   /** A message of the own mailbox.  @returns false: it is no business of tasks */
   handle(type: number, kind: number, id: number, from: number, data: Buffer): boolean {
-    switch (type) {
-      case FINISH | IN_MEMORY:
-      case TASK_DONE | IN_MEMORY:
-      case TASK_ERROR | IN_MEMORY:
-        this.#handleLarge(type & ~IN_MEMORY, kind, id, from, data);
-        return true;
-      case FINISH:
-        this.#pending.finish(id, kind, data);
-        return true;
-      case TASK_DONE:
-        this.#pending.done(id, kind, data);
-        return true;
-      case TASK_ERROR:
-        this.#pending.error(id, kind, data);
-        return true;
-      case TASK_MARK:
-        this.#losses.marked(id, from === this.#options.replyAddress);
-        return true;
-      case WORKER_DIED:
-        this.#died(id, kind, data, null);
-        return true;
-      default:
-        return false;
-    }
+    return this.#answers.handle(type, kind, id, from, data);
   }
 
-  #handleLarge(type: number, kind: number, id: number, from: number, reference: Buffer): void {
-    const data = this.#options.channel.memory.take(reference);
-    if (data !== null) this.handle(type, kind, id, from, data);
-    // Only after more than a minute in the mailbox, and when its worker has died meanwhile.
-    else if (type !== FINISH) this.#losses.answerGone(id);
-  }
-
-  #died(workerId: number, kind: number, data: Buffer, only: Waiter | null): void {
-    if (!this.#options.addresses.isTaskWorker(workerId)) return;
-    this.#losses.died(workerId, decodePayload(kind, data) as Death, only);
+  /** All task workers have been killed together with the manager. */
+  managerDied(): void {
+    this.#answers.allDied();
   }
 
   #checkMayBlock(method: string): void {
@@ -251,48 +200,6 @@ export class TaskClient {
     }
   }
 
-  #block(waiter: Blocking, end: number): void {
-    const { inbox } = this.#options;
-    if (inbox === null) return;
-    const outer = this.#blocking;
-    this.#blocking = waiter;
-    try {
-      while (waiter.open) {
-        const left = leftUntil(end);
-        const slice = this.#losses.poll() ? Math.min(left, POLL_MS) : left;
-        if (!receive(inbox, slice, this.#wanted) && left === 0) break;
-      }
-    } finally {
-      this.#blocking = outer;
-    }
-  }
-
-  /** What the caller that blocks waits for, and what nobody does, is handled now. */
-  readonly #wanted = (
-    type: number,
-    kind: number,
-    id: number,
-    from: number,
-    data: Buffer,
-  ): boolean => {
-    const waiter = this.#blocking;
-    if (waiter === null) return false;
-    if (type === WORKER_DIED) {
-      this.#died(id, kind, data, waiter);
-      return false;
-    }
-    const isOwn =
-      type === TASK_MARK ? this.#losses.isMarkOf(id, waiter) : this.#isAnswerFor(type, id, waiter);
-    return isOwn && this.handle(type, kind, id, from, data);
-  };
-
-  #isAnswerFor(type: number, id: number, waiter: Waiter): boolean {
-    const plain = type & ~IN_MEMORY;
-    if (plain !== FINISH && plain !== TASK_DONE && plain !== TASK_ERROR) return false;
-    const addressee = this.#pending.get(id)?.waiter;
-    return addressee === waiter || addressee === NOBODY;
-  }
-
   #limit(
     id: number,
     waiter: Promised,
@@ -300,19 +207,21 @@ export class TaskClient {
     signal: AbortSignal | undefined,
   ): void {
     const giveUp = (error: unknown): void => {
-      const workerId = this.#pending.get(id)?.workerId ?? null;
       this.#pending.abandon(id);
-      waiter.failed(id, error ?? taskTimedOut(id, workerId, timeout ?? 0));
+      waiter.failed(id, error);
+    };
+    const expire = (ms: number): void => {
+      giveUp(taskTimedOut(id, this.#pending.get(id)?.workerId ?? null, ms));
+    };
+    const abort = (): void => {
+      giveUp(signal?.reason);
     };
     const stop =
       timeout === undefined
         ? null
         : afterInput(timeout, () => {
-            giveUp(null);
+            expire(timeout);
           });
-    const abort = (): void => {
-      giveUp(signal?.reason);
-    };
     waiter.forget = () => {
       stop?.();
       signal?.removeEventListener('abort', abort);
@@ -323,16 +232,15 @@ export class TaskClient {
 
 function encodeAll(tasks: readonly unknown[]): Payload[] {
   if (!Array.isArray(tasks)) throw invalidType('tasks', 'an array', tasks);
-  return tasks.map(encodePayload);
+  return Array.from(tasks, encodePayload);
 }
 
-/** As inbox.receiveOne(); what cannot be read costs nobody his result. */
-function receive(inbox: Inbox, ms: number, wanted: Parameters<Inbox['receiveOne']>[1]): boolean {
-  try {
-    return inbox.receiveOne(ms, wanted);
-  } catch (error) {
-    if (!(error instanceof PreforkError) || error.code !== 'ERR_BAD_FRAME') throw error;
-    process.emitWarning(error);
-    return true;
-  }
+/** @throws PreforkError ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE */
+function checkOptions(options: unknown): void {
+  if (typeof options !== 'object' || options === null)
+    throw invalidType('options', 'an object', options);
+  const { timeout, signal } = options as { timeout?: number; signal?: unknown };
+  if (timeout !== undefined) checkTimeout(timeout);
+  if (signal !== undefined && !(signal instanceof AbortSignal))
+    throw invalidType('signal', 'an AbortSignal', signal);
 }

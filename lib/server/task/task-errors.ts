@@ -49,7 +49,7 @@ export function workerDied(taskId: number, workerId: number | null, death: Death
 }
 
 export function taskFailed(taskId: number, workerId: number | null, cause: unknown): TaskError {
-  const what = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
+  const what = cause instanceof Error ? `${cause.name}: ${cause.message}` : textOf(cause);
   const message = `the handler of task ${taskId} has failed: ${what}`;
   return new TaskError('ERR_TASK_FAILED', message, taskId, workerId, { cause });
 }
@@ -74,30 +74,61 @@ interface SentError {
   message: string;
   stack: string;
   code: string | number | undefined;
+  cause: Sent | undefined;
 }
+
+type Sent = SentError | { isError: false; value: unknown };
+
+/** Causes of causes that travel. A chain may be a ring. */
+const MOST_CAUSES = 8;
 
 /** What was thrown, as a payload. Never throws. */
 export function encodeError(error: unknown): Payload {
-  if (error instanceof Error) {
-    // Anybody may have put anything there.
-    const { name, message, stack, code } = error as unknown as Record<string, unknown>;
-    const known = typeof code === 'string' || typeof code === 'number' ? code : undefined;
-    const texts = { name: String(name), message: String(message), stack: String(stack) };
-    return encodePayload({ isError: true, ...texts, code: known } satisfies SentError);
-  }
   try {
-    return encodePayload({ isError: false, value: error });
+    return encodePayload(sentOf(error, MOST_CAUSES));
   } catch {
-    return encodePayload({ isError: false, value: String(error) });
+    return encodePayload({ isError: false, value: textOf(error) } satisfies Sent);
   }
 }
 
 /** The cause of an ERR_TASK_FAILED. */
 export function decodeError(kind: number, data: Buffer): unknown {
-  const sent = decodePayload(kind, data) as SentError | { isError: false; value: unknown };
+  return receivedOf(decodePayload(kind, data) as Sent);
+}
+
+/** For people. Never throws, whatever a handler may have thrown. */
+export function textOf(value: unknown): string {
+  try {
+    return String(value);
+  } catch {
+    return 'a value that has no text';
+  }
+}
+
+function sentOf(thrown: unknown, causes: number): Sent {
+  if (!(thrown instanceof Error)) return { isError: false, value: thrown };
+  // Anybody may have put anything there.
+  const { name, message, stack, code, cause } = thrown as unknown as Record<string, unknown>;
+  const known = typeof code === 'string' || typeof code === 'number' ? code : undefined;
+  const texts = { name: textOf(name), message: textOf(message), stack: textOf(stack) };
+  return { isError: true, ...texts, code: known, cause: sentCause(cause, causes) };
+}
+
+function sentCause(cause: unknown, causes: number): Sent | undefined {
+  if (cause === undefined || causes === 0) return undefined;
+  if (cause instanceof Error) return sentOf(cause, causes - 1);
+  try {
+    encodePayload(cause);
+    return { isError: false, value: cause };
+  } catch {
+    return { isError: false, value: textOf(cause) };
+  }
+}
+
+function receivedOf(sent: Sent): unknown {
   if (!sent.isError) return sent.value;
-  const { name, message, stack, code } = sent;
-  const error = new Error(message);
+  const { name, message, stack, code, cause } = sent;
+  const error = new Error(message, cause === undefined ? undefined : { cause: receivedOf(cause) });
   Object.defineProperty(error, 'name', { value: name, configurable: true, writable: true });
   Object.defineProperty(error, 'stack', { value: stack, configurable: true, writable: true });
   return code === undefined ? error : Object.assign(error, { code });

@@ -34,7 +34,8 @@ export interface PackTaskOptions {
  * A task as a message for the queue.
  *
  * @param data - anything that structured cloning takes
- * @throws PreforkError ERR_MESSAGE_TOO_BIG for large data without messageQueueKey; what cloning throws
+ * @throws PreforkError ERR_MESSAGE_TOO_BIG for large data without messageQueueKey; ERR_INVALID_ARG_TYPE for
+ * what cannot be cloned
  */
 export function packTask(data: unknown, options: PackTaskOptions = {}): Buffer {
   const { messageQueueKey = 0, taskTmpdir = tmpdir(), messageSize = MESSAGE_BYTES } = options;

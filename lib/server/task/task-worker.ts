@@ -28,8 +28,9 @@ import {
 import type { ServerSettings } from '../settings';
 import type { SlowLog } from '../slow-log';
 import type { ServerState } from '../state';
+import { AnswerOutlet, RunningTask } from './answer-outlet';
 import type { TaskChannel, TaskIntake, TaskSource } from './task-channel';
-import { encodeError } from './task-errors';
+import { encodeError, textOf } from './task-errors';
 import { FOR_EVENT, KIND_MASK } from './task-message';
 
 export interface TaskWorkerOptions {
@@ -52,32 +53,17 @@ export interface TaskWorkerOptions {
   };
 }
 
-/** A task that was taken. It is known to finish() as long as something of its handler runs. */
-class RunningTask {
-  readonly id: number;
-  /** The mailbox for its answers; negative: nobody waits. */
-  readonly from: number;
-  readonly flags: number;
-
-  constructor(id: number, from: number, flags: number) {
-    this.id = id;
-    this.from = from;
-    this.flags = flags;
-  }
-}
-
 export class TaskWorker implements TaskIntake {
   readonly #options: TaskWorkerOptions;
   readonly #source: TaskSource;
   /** Where tasks come another way: for the other messages. */
   readonly #messages: Inbox | null;
+  readonly #outlet: AnswerOutlet;
   readonly #limit: number;
   readonly #context = new AsyncLocalStorage<RunningTask>();
   #running: RunningTask | null = null;
   #whenIdle: (() => void)[] = [];
   #paused = false;
-  /** Resolves when nothing waits for room in a mailbox. */
-  #unsent: Promise<void> | null = null;
 
   constructor(options: TaskWorkerOptions) {
     const { channel, workerId, bus, addresses, row, settings } = options;
@@ -87,6 +73,7 @@ export class TaskWorker implements TaskIntake {
     this.#messages = channel.usesMailbox
       ? null
       : bus.inbox(addresses.slot(workerId), { handler: this.handle });
+    this.#outlet = new AnswerOutlet(bus, channel, row.index);
     this.#limit = requestLimit(settings.taskMaxRequest, settings.taskMaxRequestGrace);
   }
 
@@ -127,7 +114,7 @@ export class TaskWorker implements TaskIntake {
    * A result of the task whose handler this is called in, or in what it has started. See Server.finish().
    *
    * @returns false: nobody waits for it, the task came from outside
-   * @throws PreforkError ERR_TASK_NOT_RUNNING; what v8.serialize() throws
+   * @throws PreforkError ERR_TASK_NOT_RUNNING; ERR_INVALID_ARG_TYPE for what cannot be cloned
    */
   finish(value: unknown): boolean {
     const task = this.#context.getStore();
@@ -137,8 +124,9 @@ export class TaskWorker implements TaskIntake {
         'finish() gives the result of a task: call it in the task callback or in what that has started',
       );
     }
-    const payload = encodePayload(value);
-    return this.#answer(task, FINISH, payload);
+    const waited = this.#outlet.send(task, FINISH, encodePayload(value));
+    task.finished = true;
+    return waited;
   }
 
   hasRoom(): boolean {
@@ -208,21 +196,23 @@ export class TaskWorker implements TaskIntake {
     const source = addresses.workerOf(task.from);
     slowLog?.begin('task', task.id);
     let result: unknown;
+    let isPending: boolean;
     try {
       if (data === null) throw new PreforkError('ERR_BAD_FRAME', 'the data of the task is gone');
       const value = decodePayload(kind, data);
       result = this.#context.run(task, call.task, task.id, source, value);
+      isPending = isThenable(result);
     } catch (error) {
       this.#fail(task, error);
       return;
     } finally {
       slowLog?.end();
     }
-    if (isThenable(result)) void this.#await(task, result);
+    if (isPending) void this.#await(task, result);
     else this.#succeed(task, result);
   }
 
-  async #await(task: RunningTask, result: PromiseLike<unknown>): Promise<void> {
+  async #await(task: RunningTask, result: unknown): Promise<void> {
     this.#source.pause();
     let value: unknown;
     try {
@@ -243,7 +233,8 @@ export class TaskWorker implements TaskIntake {
   #succeed(task: RunningTask, value: unknown): void {
     let payload: Payload;
     try {
-      payload = encodePayload(value);
+      // From `return serv.finish(x)`: that is one result, not two.
+      payload = encodePayload(task.finished && value === true ? undefined : value);
     } catch (error) {
       this.#fail(task, error);
       return;
@@ -263,10 +254,10 @@ export class TaskWorker implements TaskIntake {
     // Before the answer: who gets it is to find this worker idle.
     this.#countEnd();
     try {
-      this.#answer(task, type, payload);
+      this.#outlet.send(task, type, payload);
     } catch (error) {
       // As a rule, there are no fds left for a large one.
-      this.#answer(task, TASK_ERROR, encodeError(error));
+      this.#outlet.send(task, TASK_ERROR, encodeError(error));
     }
     channel.board.idle(row.index);
     this.#running = null;
@@ -282,31 +273,10 @@ export class TaskWorker implements TaskIntake {
     row.busySince = 0;
   }
 
-  #answer(task: RunningTask, type: number, { kind, data }: Payload): boolean {
-    const { bus, channel } = this.#options;
-    if (task.from < 0) return false;
-    const reference = channel.memory.put(data);
-    if (reference === null) bus.send(task.from, type, task.id, data, kind | task.flags);
-    else bus.send(task.from, type | IN_MEMORY, task.id, reference, kind | task.flags);
-    if (this.#unsent === null && bus.waitingBytes(task.from) > 0) {
-      this.#unsent = this.#watchUnsent();
-    }
-    return true;
-  }
-
-  /** Until they have left, they would be lost with this process. */
-  async #watchUnsent(): Promise<void> {
-    const { channel, row, bus } = this.#options;
-    channel.board.setUnsent(row.index, true);
-    while (bus.allWaitingBytes > 0) await bus.allSent();
-    this.#unsent = null;
-    channel.board.setUnsent(row.index, false);
-  }
-
   /** Resolves when no task runs and all answers have left this process. */
   async answered(): Promise<void> {
     await this.idle();
-    await this.#unsent;
+    await this.#outlet.sent();
   }
 
   async #stopSource(): Promise<void> {
@@ -326,6 +296,6 @@ export class TaskWorker implements TaskIntake {
 }
 
 function failureOf(error: unknown): string {
-  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const text = error instanceof Error ? (error.stack ?? error.message) : textOf(error);
   return `the handler of a task from outside has failed: ${text}`;
 }

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { PreforkError } from '../../../lib/errors';
 import {
   BYTES,
   decodePayload,
@@ -18,6 +19,7 @@ describe('payload', () => {
     ['a Buffer', Buffer.from([0, 255]), BYTES],
     ['an empty Buffer', Buffer.alloc(0), BYTES],
     ['nothing', undefined, NOTHING],
+    ['a string with half of a surrogate pair', 'a\ud800', SERIALIZED],
     ['null', null, SERIALIZED],
     ['a number', -0.5, SERIALIZED],
     ['a typed array', new Uint8Array([1, 2]), SERIALIZED],
@@ -36,10 +38,45 @@ describe('payload', () => {
     expect(encodePayload(data).data).to.equal(data);
   });
 
-  it('refuses what cannot be cloned', () => {
-    for (const value of [() => 0, Symbol('x'), { deep: [() => 0] }]) {
-      expect(() => encodePayload(value)).to.throw('could not be cloned');
+  it('gives typed arrays memory of their own, of just their size', () => {
+    const sent = [
+      new Float64Array([1, 2]),
+      new Uint8Array(3),
+      new DataView(new ArrayBuffer(8), 2, 5),
+    ];
+    const { kind, data } = encodePayload(sent);
+    const views = decodePayload(kind, data) as typeof sent;
+    expect(views.slice(0, 2)).to.deep.equal(sent.slice(0, 2));
+    expect(views[2]).to.be.an.instanceOf(DataView);
+    for (const [i, { buffer, byteLength }] of views.entries()) {
+      expect(buffer.byteLength).to.equal(byteLength);
+      expect(byteLength).to.equal(sent[i]?.byteLength);
+      expect(buffer).not.to.equal(data.buffer);
     }
+  });
+
+  it('keeps a Buffer inside of other values', () => {
+    const { kind, data } = encodePayload({ inside: Buffer.from('x') });
+    const { inside } = decodePayload(kind, data) as { inside: unknown };
+    expect(Buffer.isBuffer(inside) && inside.toString()).to.equal('x');
+  });
+
+  it('refuses what cannot be cloned', () => {
+    for (const value of [() => 0, Symbol('x'), { deep: [() => 0] }, new SharedArrayBuffer(8)]) {
+      expect(() => encodePayload(value))
+        .to.throw(PreforkError, 'could not be cloned')
+        .with.property('code', 'ERR_INVALID_ARG_TYPE');
+    }
+  });
+
+  it('passes on what a getter throws', () => {
+    const own = new Error('of the getter');
+    const value = {
+      get inside() {
+        throw own;
+      },
+    };
+    expect(() => encodePayload(value)).to.throw(own);
   });
 
   for (const [what, kind, data] of [

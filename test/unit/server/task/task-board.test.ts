@@ -64,6 +64,12 @@ describe('TaskBoard', () => {
     expect(board.holds(SLOT, FROM, 3)).to.equal(false);
   });
 
+  it('tells who has not been buried', () => {
+    expect(board.living(SLOT)).to.deep.equal([PID]);
+    board.bury(SLOT, PID);
+    expect(board.living(SLOT)).to.deep.equal([]);
+  });
+
   it('is not sure while a living worker reads its queue', () => {
     expect(board.isUnsure(SLOT)).to.equal(false);
     board.taking(ROW);

@@ -1,8 +1,10 @@
 import { expect } from 'chai';
 import sinon from 'sinon';
 import { STAGE_DRAINING } from '../../../../lib/pool/worker-table';
+import { Addresses } from '../../../../lib/server/bus/addresses';
 import { FINISH, IN_MEMORY, TASK, TASK_DONE } from '../../../../lib/server/bus/message';
 import { TASKING, TASKS } from '../../../../lib/server/state';
+import type { TaskAsyncOptions } from '../../../../lib/server/task/task-client';
 import { errorOf, FIRST, Rig, SECOND } from './rig';
 
 async function rejectionOf(promise: Promise<unknown>): Promise<unknown> {
@@ -427,12 +429,23 @@ describe('TaskClient', () => {
       await rig.client.idle();
     });
 
+    it('rejects with the reason, whatever that is', async () => {
+      const { signal, abort } = abortable();
+      const result = rig.client.taskAsync('x', { signal });
+      abort(null);
+      expect(await rejectionOf(result)).to.equal(null);
+    });
+
     it('submits nothing when it is aborted already, or its options are wrong', async () => {
       const { signal, abort } = abortable();
       abort(new Error('enough'));
       await rejectionOf(rig.client.taskAsync('x', { signal }));
       await rejectionOf(rig.client.taskAsync('x', { timeout: -1 }));
       await rejectionOf(rig.client.taskAsync('x', { dst: 7 }));
+      for (const options of [null, 5, { signal: {} }, { signal: null }]) {
+        const error = await rejectionOf(rig.client.taskAsync('x', options as TaskAsyncOptions));
+        expect(error).to.have.property('code', 'ERR_INVALID_ARG_TYPE');
+      }
       expect(rig.client.unsettled).to.equal(0);
     });
   });
@@ -457,6 +470,25 @@ describe('TaskClient', () => {
 
     it('resolves with nothing for nothing', async () => {
       expect(await rig.client.taskCo([])).to.deep.equal([]);
+    });
+
+    it('takes an array with holes', async () => {
+      const holes: unknown[] = [];
+      holes[1] = 'b';
+      const results = rig.client.taskCo(holes, 0x7fffffff);
+      rig.done(rig.take(FIRST));
+      rig.done(rig.take(SECOND), 'B');
+      rig.turn();
+      expect(await results).to.deep.equal([undefined, 'B']);
+    });
+
+    it('rejects where no task can be submitted at all', async () => {
+      const addresses = new Addresses({ workerNum: 2, taskWorkerNum: 0, userNum: 0 }, false);
+      const without = new Rig({ addresses });
+      expect(await rejectionOf(without.client.taskCo(['a', 'b']))).to.have.property(
+        'code',
+        'ERR_TASK_NO_WORKERS',
+      );
     });
   });
 
@@ -521,7 +553,7 @@ describe('TaskClient', () => {
   });
 });
 
-function abortable(): { signal: AbortSignal; abort: (reason: Error) => void } {
+function abortable(): { signal: AbortSignal; abort: (reason: unknown) => void } {
   const controller = new AbortController();
   return {
     signal: controller.signal,

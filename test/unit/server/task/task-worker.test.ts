@@ -165,6 +165,23 @@ describe('TaskWorker', () => {
       expect((answer?.[2] as Error).message).to.include('could not be cloned');
     });
 
+    it('costs its task also with a result or an error that throws when it is looked at', async () => {
+      const rig = new WorkerRig((id) => {
+        if (id > 0) throw Object.assign(Object.create(null), { inside: () => 0 });
+        return {
+          get then() {
+            throw new Error('of the getter');
+          },
+        };
+      });
+      rig.send('x');
+      rig.send('x');
+      await rig.turns();
+      const answers = rig.answers();
+      expect(answers.map(([type]) => type)).to.deep.equal([TASK_ERROR, TASK_ERROR]);
+      expect(answers[0]?.[2]).to.include({ message: 'of the getter' });
+    });
+
     it('of data that cannot be read has failed', async () => {
       const handler = sinon.stub();
       const rig = new WorkerRig(handler);
@@ -223,6 +240,29 @@ describe('TaskWorker', () => {
         [FINISH, id, undefined],
         [TASK_DONE, id, 'returned'],
       ]);
+    });
+
+    it('is one result also for a handler that returns what it returns', async () => {
+      const rig: WorkerRig = new WorkerRig((id) => {
+        const returned = rig.worker.finish('a');
+        return id === 0 ? returned : Promise.resolve(returned);
+      });
+      rig.send('x');
+      rig.send('x');
+      await rig.turns();
+      expect(rig.answers()).to.deep.equal([
+        [FINISH, 0, 'a'],
+        [TASK_DONE, 0, undefined],
+        [FINISH, 1, 'a'],
+        [TASK_DONE, 1, undefined],
+      ]);
+    });
+
+    it('leaves a handler without it its true', async () => {
+      const rig = new WorkerRig(() => true);
+      rig.send('x');
+      await rig.turns();
+      expect(rig.answers()).to.deep.equal([[TASK_DONE, 0, true]]);
     });
 
     it('finds its task also after the handler has ended, while another one runs', async () => {
