@@ -115,28 +115,30 @@ export class PacketWriter extends PacketEnd {
   }
 
   #enqueue(backlog: Backlog, packet: Packet, signal?: AbortSignal): Promise<void> {
-    return new Promise((sent, fail) => {
-      const abort = (): void => {
-        backlog.waiting.splice(backlog.waiting.indexOf(entry), 1);
-        this.#restIfNothingWaits(backlog);
-        fail(signal?.reason as Error);
-      };
-      const forget = (): void => signal?.removeEventListener('abort', abort);
-      const entry: Waiting = {
-        ...packet,
-        resolve: () => {
-          forget();
-          sent();
-        },
-        reject: (error) => {
-          forget();
-          fail(error);
-        },
-      };
-      signal?.addEventListener('abort', abort, { once: true });
-      backlog.waiting.push(entry);
-      this.#pumpWhenWritable(backlog);
+    return new Promise((resolve, reject) => {
+      const entry: Waiting = { ...packet, resolve, reject };
+      if (signal !== undefined) this.#makeAbortable(backlog, entry, signal);
+      // The first of them has said so already.
+      if (backlog.waiting.push(entry) === 1) this.#pumpWhenWritable(backlog);
     });
+  }
+
+  #makeAbortable(backlog: Backlog, entry: Waiting, signal: AbortSignal): void {
+    const { resolve, reject } = entry;
+    const abort = (): void => {
+      backlog.waiting.splice(backlog.waiting.indexOf(entry), 1);
+      this.#restIfNothingWaits(backlog);
+      reject(signal.reason as Error);
+    };
+    entry.resolve = () => {
+      signal.removeEventListener('abort', abort);
+      resolve();
+    };
+    entry.reject = (error) => {
+      signal.removeEventListener('abort', abort);
+      reject(error);
+    };
+    signal.addEventListener('abort', abort, { once: true });
   }
 
   #pumpWhenWritable(backlog: Backlog): void {

@@ -118,6 +118,11 @@ export class Bus {
     return this.#outboxes.get(to)?.waitingBytes ?? 0;
   }
 
+  /** The same, with the number of packets. */
+  waitingFor(to: number): { waitingBytes: number; waitingPackets: number } {
+    return this.#outboxes.get(to) ?? { waitingBytes: 0, waitingPackets: 0 };
+  }
+
   /** Bytes that wait for room in any mailbox. */
   get allWaitingBytes(): number {
     let sum = 0;

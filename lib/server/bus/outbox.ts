@@ -20,7 +20,8 @@ export class Outbox {
   #used = 0;
   #entries = 0;
   #waitingBytes = 0;
-  /** What was put before the current one is in #waitingBytes no more. */
+  #waitingPackets = 0;
+  /** What was put before the current one is counted as waiting no more. */
   #epoch = 0;
   #whenSent: (() => void)[] = [];
   /** Of the last that waits: they leave in order. */
@@ -36,6 +37,11 @@ export class Outbox {
   /** Bytes that the pipe had no room for yet. */
   get waitingBytes(): number {
     return this.#waitingBytes;
+  }
+
+  /** The packets that these are in. */
+  get waitingPackets(): number {
+    return this.#waitingPackets;
   }
 
   /** With the next flush(), or sooner.  @returns whether it is the first that waits for that */
@@ -70,7 +76,7 @@ export class Outbox {
   /** What waited has left before: its promises settle later, and a caller that goes on blocking counts on it now. */
   #noteAllLeft(): void {
     if (this.#waitingBytes === 0) return;
-    this.#waitingBytes = 0;
+    this.#waitingBytes = this.#waitingPackets = 0;
     this.#epoch++;
     this.#drained();
   }
@@ -111,6 +117,7 @@ export class Outbox {
 
   #noteLeft(bytes: number): void {
     this.#waitingBytes -= bytes;
+    this.#waitingPackets--;
     if (this.#waitingBytes === 0) this.#drained();
   }
 
@@ -135,6 +142,7 @@ export class Outbox {
   /** The caller may use its buffer again at once. */
   async #putLater(data: Buffer, meta: PacketMeta): Promise<void> {
     this.#waitingBytes += data.length;
+    this.#waitingPackets++;
     const epoch = this.#epoch;
     try {
       await this.#writer.sendAsync(Buffer.from(data), meta);

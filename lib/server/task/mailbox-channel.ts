@@ -32,7 +32,8 @@ export class MailboxChannel implements TaskChannel {
 
   submit(slot: number, message: TaskMessage): void {
     const address = this.#addresses.slot(slot);
-    checkRoom(this.#bus.waitingBytes(address), message.data.length);
+    const { waitingBytes, waitingPackets } = this.#bus.waitingFor(address);
+    checkRoom(waitingPackets, waitingBytes, message.data.length);
     this.#viaMemory(message, ({ type, id, data, kind }) => {
       // Not joined with others: a worker that is killed is to lose one task at most.
       this.#bus.send(address, type, id, data, kind);

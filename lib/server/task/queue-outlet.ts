@@ -32,7 +32,7 @@ export class QueueOutlet {
   /** @throws PreforkError ERR_TASK_QUEUE_FULL */
   checkRoom(bytes: number): void {
     this.#forgetInherited();
-    checkRoom(this.#waitingBytes, bytes);
+    checkRoom(this.#waiting.length, this.#waitingBytes, bytes);
   }
 
   /** Now, or behind what waits already. */
@@ -41,6 +41,7 @@ export class QueueOutlet {
     if (this.#waiting.length === 0 && this.#queue.push(packet, false)) return;
     this.#waiting.push({ packet, bytes });
     this.#waitingBytes += bytes;
+    if (this.#waiting.length > 1) return;
     this.#watcher ??= new FdWatcher(this.#queue.fd);
     this.#watcher.onWritable(() => {
       this.#pushWaiting();

@@ -2,6 +2,7 @@
 import type { MessageQueue } from '../../ipc/message-queue';
 import type { Addresses } from '../bus/addresses';
 import { TASK_MARK } from '../bus/message';
+import { warnOfBadPacket } from './bad-packets';
 import type { TaskIntake, TaskSource } from './task-channel';
 import type { TaskFiles } from './task-files';
 import { decodeTaskPacket, NO_SENDER, senderOf } from './task-packet';
@@ -86,10 +87,7 @@ export class QueueSource implements TaskSource {
       if (type === TASK_MARK && from === NO_SENDER) return null;
       return { type, kind, id, from, data: this.#dataOf(packet, from) };
     } catch (error) {
-      process.emitWarning(`bad task packet: ${(error as Error).message}`, {
-        type: 'PreforkWarning',
-        code: 'PREFORK_BAD_TASK_PACKET',
-      });
+      warnOfBadPacket((error as Error).message);
       return null;
     }
   }

@@ -105,7 +105,7 @@ export class StreamOutlet {
   /** @throws PreforkError ERR_TASK_QUEUE_FULL. EMFILE, ENOENT and others of connect(2) */
   send(taskId: number, frame: Buffer): void {
     this.#forgetInherited();
-    checkRoom(this.#unsentBytes, frame.length);
+    checkRoom(this.#waiting.length, this.#unsentBytes, frame.length);
     this.#unsentBytes += frame.length;
     if (this.#waiting.length > 0 || !this.#begin(taskId, frame)) {
       this.#waiting.push({ taskId, frame });

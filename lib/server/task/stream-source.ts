@@ -6,6 +6,7 @@ import { leaveUnhandled } from '../../pool/unhandled';
 import { StreamRequests, type Reply } from '../../pool/transport/stream-socket';
 import type { Addresses } from '../bus/addresses';
 import { TASK } from '../bus/message';
+import { warnOfBadPacket } from './bad-packets';
 import type { TaskIntake, TaskSource } from './task-channel';
 import { badPacket, decodeTaskPacket, senderOf } from './task-packet';
 
@@ -38,7 +39,7 @@ export class StreamSource implements TaskSource {
       onRequest: (body) => this.#run(body),
       onError: leaveUnhandled,
       onDropped: (error) => {
-        if (!hasGivenUp(error)) warn(error.message);
+        if (!hasGivenUp(error)) warnOfBadPacket(error.message);
       },
       onAcceptError: (error) => {
         process.emitWarning(`tasks cannot be accepted for the moment: ${error.message}`, {
@@ -94,7 +95,7 @@ export class StreamSource implements TaskSource {
       if (type !== TASK || file !== null) throw badPacket('a task with its payload is wanted here');
       return { kind, id, from: senderOf(packet, server, addresses), data: payload };
     } catch (error) {
-      warn((error as Error).message);
+      warnOfBadPacket((error as Error).message);
       return null;
     }
   }
@@ -103,11 +104,4 @@ export class StreamSource implements TaskSource {
 /** Who has its answer does not wait for the byte, and a taskwait() whose time is over not even for that. */
 function hasGivenUp(error: Error): boolean {
   return isSystemError(error) && (error.syscall === 'write' || error.code === 'EPROTO');
-}
-
-function warn(message: string): void {
-  process.emitWarning(`bad task packet: ${message}`, {
-    type: 'PreforkWarning',
-    code: 'PREFORK_BAD_TASK_PACKET',
-  });
 }

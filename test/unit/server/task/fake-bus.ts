@@ -80,6 +80,11 @@ export class FakeBus {
     return own.reduce((sum, [, { data }]) => sum + data.length + 1, 0);
   }
 
+  waitingFor(to: number): { waitingBytes: number; waitingPackets: number } {
+    const { length } = this.#waiting.filter(([address]) => address === to);
+    return { waitingBytes: this.waitingBytes(to), waitingPackets: length };
+  }
+
   get allWaitingBytes(): number {
     return this.#waiting.length;
   }
