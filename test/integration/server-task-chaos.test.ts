@@ -64,8 +64,9 @@ for (const mode of MODES) {
             await serv.taskAsync({ i, fill }).then(
               (result) => {
                 settled++;
-                if (result === `${i} ${fill}`) sums.right++;
-                else sums.wrong.push(String(result).slice(0, 100));
+                if (result === `${i} ${fill}`) {
+                  if (++sums.right % 10 === 0) note('ten more');
+                } else sums.wrong.push(String(result).slice(0, 100));
               },
               (error: { code?: string; message: string }) => {
                 settled++;
@@ -86,6 +87,8 @@ for (const mode of MODES) {
         });
         for (let round = 0; round < KILLS; round++) {
           await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+          // On a slow machine that takes longer.
+          await server.noted('ten more', round + 1);
           const pid = await server.worker(1 + (round % 3));
           if (round === 5) server.signal('SIGUSR2');
           else kill(pid);
