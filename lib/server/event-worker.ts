@@ -327,6 +327,8 @@ export class EventWorker implements Role, Sink {
     const { bus, addresses, settings, state } = this.#context;
     this.#datagrams?.stop();
     this.#reactor?.stopAccepting();
+    // Not even what is there already in this turn.
+    if (this.#reactor === null) this.#slotInbox.stop();
     await this.#reactor?.finishReading(
       Math.min(settings.maxWaitTime * UNFINISHED_PART, UNFINISHED_MS),
     );

@@ -315,6 +315,33 @@ for (const mode of MODES) {
         await server.stop();
       });
 
+      if (mode === 'process') {
+        it('leaves what is in its mailbox by then to the next one', async () => {
+          const server = await startServer({
+            mode,
+            settings: { workerNum: 1, maxRequest: 1 },
+            on: {
+              receive: (serv, fd, _, data) => {
+                if (String(data) === 'first') block('first');
+                serv.send(fd, data);
+              },
+            },
+          });
+          const [first, second] = [await server.connect(), await server.connect()];
+          first.write('first');
+          await server.noted('blocked');
+          second.write('second');
+          const sent = () => server.run(server.masterPid, (serv) => serv.stats().dispatchCount);
+          while ((await sent()) !== 2);
+          server.unblock('first');
+          expect(await first.readText(5)).to.equal('first');
+          expect(await second.readText(6)).to.equal('second');
+          const pids = server.notes('receive').map(({ pid }) => pid);
+          expect(new Set(pids).size).to.equal(2);
+          await server.stop();
+        });
+      }
+
       it('with grace: not before the limit, not after limit and grace (grace_enabled)', async () => {
         const server = await startServer({
           mode,
