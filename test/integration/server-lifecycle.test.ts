@@ -48,12 +48,10 @@ for (const mode of MODES) {
           const ofBoth = [['managerStart'], start, before, ['managerStop'], shutdown];
           expect(lifeOf(server, server.masterPid)).to.deep.equal(ofBoth);
         }
-        expect(lifeOf(server, worker)).to.deep.equal([
-          ...[
-            ['workerStart', 0],
-            ['workerExit', 0],
-            ['workerStop', 0],
-          ],
+        // It is told to end as often as its event loop is found not to be empty.
+        const life = lifeOf(server, worker).map(String);
+        expect(life.filter((event, i) => event !== life[i - 1])).to.deep.equal([
+          ...['workerStart,0', 'workerExit,0', 'workerStop,0'],
         ]);
       });
 
