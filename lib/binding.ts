@@ -91,6 +91,8 @@ export interface Binding {
   getPriority(pid: number): number;
   exec(file: string, args: string[]): never;
 
+  /** malloc(3) keeps up to 64 MiB of what is freed. */
+  keepFreedMemory(): void;
   /** undefined where V8 allows no memory but its own. */
   mapShared(bytes: number): ArrayBuffer | undefined;
   /** A sealed memfd with these bytes. */

@@ -1,6 +1,7 @@
 // Memory that crosses a fork: pages shared by a process and its children, and sealed memfds that
 // carry one large message.  See mmap(2), memfd_create(2), fcntl(2) on file sealing.
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -26,6 +27,13 @@ void MapShared(const Args& args) {
   args.GetReturnValue().Set(v8::ArrayBuffer::New(
       isolate, v8::ArrayBuffer::NewBackingStore(pages, bytes, unmap, nullptr)));
 #endif
+}
+
+// keepFreedMemory(). To what glibc's own rule comes after the first free of a block of 32 MB: buffers of
+// large messages are made of freed memory, and not of new pages that the kernel has to clear one by one.
+void KeepFreedMemory(const Args&) {
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, 64 << 20);
 }
 
 // MFD_NOEXEC_SEAL, since Linux 6.3, can be compulsory; older kernels refuse it.
@@ -92,6 +100,7 @@ void MemfdRead(const Args& args) {
 }  // namespace
 
 void RegisterMemory(Local<Object> exports) {
+  NODE_SET_METHOD(exports, "keepFreedMemory", KeepFreedMemory);
   NODE_SET_METHOD(exports, "mapShared", MapShared);
   NODE_SET_METHOD(exports, "memfdWith", MemfdWith);
   NODE_SET_METHOD(exports, "memfdStat", MemfdStat);

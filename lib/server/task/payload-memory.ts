@@ -10,6 +10,7 @@
  * lost. So what a killed process leaves behind is little; when room gets short it is taken back, a minute
  * after its process has gone. A tag that has changed tells whoever comes too late.
  */
+import { binding } from '../../binding';
 import { SharedMemory } from '../../ipc/shared-memory';
 
 const BLOCK_BYTES = 64 * 1024;
@@ -19,6 +20,9 @@ const BLOCKS_OF_ONE = 64;
 /** Below, a socket is about as fast. */
 export const LEAST_BYTES = 16 * 1024;
 const MOST_BYTES = BLOCKS_OF_ONE * BLOCK_BYTES;
+
+/** From here on malloc(3) gives freed buffers back to the kernel, and new pages cost more than the copy. */
+const LARGE_BYTES = 64 * 1024;
 
 const FREE = 0;
 /** About to get its tag. */
@@ -36,6 +40,7 @@ export class PayloadMemory {
   readonly #nextTag: Int32Array;
   readonly #blocks: Uint8Array[];
   #lastSweep = 0;
+  #keepsFreed = false;
 
   /** To be made before the first fork. */
   constructor() {
@@ -76,6 +81,7 @@ export class PayloadMemory {
   take(reference: Buffer): Buffer | null {
     if (!isReference(reference)) return null;
     const length = reference.readUInt32LE(4);
+    if (length >= LARGE_BYTES && !this.#keepsFreed) this.#keepFreed();
     const data = Buffer.allocUnsafeSlow(length);
     for (let at = 0, i = 0; at < length; at += BLOCK_BYTES, i++) {
       const block = this.#block(reference, i);
@@ -94,6 +100,14 @@ export class PayloadMemory {
       all = Atomics.compareExchange(this.#tags, block, tag, FREE) === tag && all;
     }
     return all;
+  }
+
+  /** Up to 64 MiB stay with this process, unless its user has said what malloc(3) shall do. */
+  #keepFreed(): void {
+    this.#keepsFreed = true;
+    const { MALLOC_TRIM_THRESHOLD_, MALLOC_MMAP_THRESHOLD_ } = process.env;
+    if (MALLOC_TRIM_THRESHOLD_ === undefined && MALLOC_MMAP_THRESHOLD_ === undefined)
+      binding.keepFreedMemory();
   }
 
   #newTag(): number {
