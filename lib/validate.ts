@@ -42,6 +42,14 @@ export function checkObject(name: string, value: unknown): object {
   return value;
 }
 
+/** The `signal` of the options of a call that waits, if there is one. */
+export function signalOf(options: { signal?: AbortSignal | undefined }): AbortSignal | undefined {
+  checkObject('options', options);
+  const signal: unknown = options.signal;
+  if (signal === undefined || signal instanceof AbortSignal) return signal;
+  throw invalidType('signal', 'an AbortSignal', signal);
+}
+
 /** Bytes to send: a string as UTF-8, or a Uint8Array as it is. Empty data is refused. */
 export function checkData(value: unknown): Buffer {
   const data = toBuffer(value);

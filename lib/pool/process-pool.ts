@@ -14,7 +14,7 @@ import { DEFAULT_BACKLOG, ListeningSocket } from '../ipc/listening-socket';
 import type { ReadMemory } from '../process/memory';
 import type { AsyncOptions } from '../process/process-channel';
 import { sendSignal } from '../process/signals';
-import { checkData, checkInteger, checkString } from '../validate';
+import { checkData, checkInteger, checkString, signalOf } from '../validate';
 import { poolSource } from './control-source';
 import { PoolCallbacks, type PoolEventName, type PoolEvents } from './events';
 import {
@@ -302,14 +302,14 @@ export class ProcessPool {
   async sendMessageAsync(
     data: string | Uint8Array,
     workerId: number,
-    { signal }: AsyncOptions = {},
+    options: AsyncOptions = {},
   ): Promise<void> {
     const { channel, master } = this.#parts(workerId);
     if (channel.sendAsync === undefined) {
       throw wrongType('sendMessageAsync() needs a pool of IPC_UNIXSOCK');
     }
     const bytes = checkData(data);
-    const sending = channel.sendAsync(bytes, workerId, signal);
+    const sending = channel.sendAsync(bytes, workerId, signalOf(options));
     if (sending !== null) await sending;
     master.table.countSent(workerId, 1);
   }

@@ -3,7 +3,7 @@
  */
 import { closeSync, openSync } from 'node:fs';
 import { binding } from '../binding';
-import { checkInteger, invalidType } from '../validate';
+import { checkInteger, checkObject, invalidType } from '../validate';
 import { forkDaemon } from './fork';
 
 /** What {@link Process.daemon} changes besides.  daemon(3). */
@@ -18,7 +18,9 @@ export interface DaemonOptions {
 
 const STANDARD_FDS = 3;
 
-export function daemonize({ chdir = false, close = false, stdio = [] }: DaemonOptions): void {
+export function daemonize(options: DaemonOptions): void {
+  checkObject('options', options);
+  const { chdir = false, close = false, stdio = [] } = options;
   checkStdio(stdio);
   forkDaemon();
   if (chdir) process.chdir('/');

@@ -7,7 +7,7 @@ import { Socket } from 'node:net';
 import type { QueueStatus } from '../ipc/message-queue';
 import { MessageSocket } from '../ipc/message-socket';
 import { MAX_READ_BYTES, type SocketKind } from '../ipc/unix-socket';
-import { checkData, checkInteger } from '../validate';
+import { checkData, checkInteger, signalOf } from '../validate';
 import { PIPE_MASTER, PIPE_READ, PIPE_WORKER, PIPE_WRITE, QUEUE_BALANCE } from './constants';
 import { ProcessPipe } from './pipe';
 import { ProcessQueue } from './process-queue';
@@ -83,8 +83,9 @@ export abstract class ProcessChannel {
   }
 
   /** {@link read} that does not block the event loop and has no timeout. */
-  async readAsync(size?: number, { signal }: AsyncOptions = {}): Promise<Buffer> {
+  async readAsync(size?: number, options: AsyncOptions = {}): Promise<Buffer> {
     checkReadSize(size);
+    const signal = signalOf(options);
     if (this.channel.ended) return Buffer.alloc(0);
     const data = await this.channel.socket().readAsync(size, signal);
     this.#noteEnd(data);
@@ -92,9 +93,9 @@ export abstract class ProcessChannel {
   }
 
   /** {@link write} that does not block the event loop: resolves when all is written. */
-  async writeAsync(data: string | Uint8Array, { signal }: AsyncOptions = {}): Promise<number> {
+  async writeAsync(data: string | Uint8Array, options: AsyncOptions = {}): Promise<number> {
     const bytes = checkData(data);
-    return this.channel.socket().writeAsync(bytes, signal);
+    return this.channel.socket().writeAsync(bytes, signalOf(options));
   }
 
   /** Every chunk or message until the peer closes its side or is gone. */
@@ -197,14 +198,14 @@ export abstract class ProcessChannel {
   }
 
   /** {@link push} that waits on the event loop, in both modes; resolves to true. */
-  async pushAsync(data: string | Uint8Array, { signal }: AsyncOptions = {}): Promise<true> {
-    await this.queue.pushAsync(data, signal);
+  async pushAsync(data: string | Uint8Array, options: AsyncOptions = {}): Promise<true> {
+    await this.queue.pushAsync(data, signalOf(options));
     return true;
   }
 
   /** {@link pop} that waits on the event loop, in both modes. */
-  async popAsync(size?: number, { signal }: AsyncOptions = {}): Promise<Buffer> {
-    return this.queue.popAsync(size, signal);
+  async popAsync(size?: number, options: AsyncOptions = {}): Promise<Buffer> {
+    return this.queue.popAsync(size, signalOf(options));
   }
 
   /** How full the queue is, and its limits.  mq_getattr(3). */

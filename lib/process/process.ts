@@ -12,7 +12,7 @@
 import { binding } from '../binding';
 import { PreforkError } from '../errors';
 import { generation } from '../ipc/generation';
-import { checkFunction, checkInteger, checkString, invalidType } from '../validate';
+import { checkFunction, checkInteger, checkString, invalidType, signalOf } from '../validate';
 import { ITIMER_PROF, ITIMER_REAL, ITIMER_VIRTUAL, setAlarm } from './alarm';
 import { children, type ChildRecord, type ExitStatus } from './children';
 import * as constants from './constants';
@@ -234,8 +234,8 @@ export class Process extends ProcessChannel {
   }
 
   /** {@link Process.wait} that does not block the event loop: resolves to null when no child is left. */
-  static waitAsync({ signal }: AsyncOptions = {}): Promise<ExitStatus | null> {
-    return children.waitAsync(signal);
+  static async waitAsync(options: AsyncOptions = {}): Promise<ExitStatus | null> {
+    return children.waitAsync(signalOf(options));
   }
 
   /**

@@ -6,6 +6,7 @@ import {
   checkObject,
   checkString,
   invalidType,
+  signalOf,
 } from '../../lib/validate';
 import { thrownBy } from './fake-kernel';
 
@@ -62,6 +63,27 @@ describe('validate', () => {
 
   it('shows a symbol without stumbling over it', () => {
     expect(invalidType('x', 'a string', Symbol('odd')).message).to.include('Symbol(odd)');
+  });
+
+  describe('signalOf', () => {
+    it('takes options with a signal, with undefined and without', () => {
+      const { signal } = new AbortController();
+      expect(signalOf({ signal })).to.equal(signal);
+      expect(signalOf({ signal: undefined })).to.equal(undefined);
+      expect(signalOf({})).to.equal(undefined);
+    });
+
+    for (const [name, options, what] of [
+      ['a number as signal', { signal: 5 }, 'signal must be an AbortSignal, got 5'],
+      ['null as signal', { signal: null }, 'signal must be an AbortSignal, got null'],
+      ['null in place of options', null, 'options must be an object, got null'],
+      ['a number in place of options', 1000, 'options must be an object, got 1000'],
+    ] as const) {
+      it(`refuses ${name}`, () => {
+        const error = thrownBy(() => signalOf(options as never), 'ERR_INVALID_ARG_TYPE');
+        expect(error.message).to.equal(what);
+      });
+    }
   });
 
   describe('checkData', () => {

@@ -7,7 +7,7 @@
  */
 import { PreforkError } from '../../errors';
 import { encodePayload, type Payload } from '../../ipc/payload';
-import { checkFunction, invalidType } from '../../validate';
+import { checkFunction, invalidType, signalOf } from '../../validate';
 import type { Addresses } from '../bus/addresses';
 import type { Bus } from '../bus/bus';
 import type { Inbox } from '../bus/inbox';
@@ -236,11 +236,7 @@ function encodeAll(tasks: readonly unknown[]): Payload[] {
 }
 
 /** @throws PreforkError ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE */
-function checkOptions(options: unknown): void {
-  if (typeof options !== 'object' || options === null)
-    throw invalidType('options', 'an object', options);
-  const { timeout, signal } = options as { timeout?: number; signal?: unknown };
-  if (timeout !== undefined) checkTimeout(timeout);
-  if (signal !== undefined && !(signal instanceof AbortSignal))
-    throw invalidType('signal', 'an AbortSignal', signal);
+function checkOptions(options: TaskAsyncOptions): void {
+  signalOf(options);
+  if (options.timeout !== undefined) checkTimeout(options.timeout);
 }
