@@ -1,4 +1,4 @@
-/** A warning that clients can cause as often as they like: it is told once a second at most. */
+/** A warning that can be caused as often as somebody likes: it is told once a second at most. */
 const PAUSE_MS = 1000;
 
 export class RareWarning {

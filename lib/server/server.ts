@@ -444,9 +444,10 @@ export class Server {
   }
 
   /**
-   * In a task worker: a result of the task that runs. May be called again for further results.
+   * In a task worker: a result of the task that runs. May be called again for further results. After the
+   * handler has ended, only the `finish` event hears of them.
    *
-   * @returns false when nobody waits for it: the task came from another program
+   * @returns false when nobody hears it: the task came from another program, or its handler has ended
    * @throws PreforkError ERR_TASK_NOT_RUNNING outside a task
    */
   finish(data: unknown): boolean {

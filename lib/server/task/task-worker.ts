@@ -25,6 +25,7 @@ import {
   TASK_ERROR,
   TASK_MARK,
 } from '../bus/message';
+import { RareWarning } from '../rare-warning';
 import type { ServerSettings } from '../settings';
 import type { SlowLog } from '../slow-log';
 import type { ServerState } from '../state';
@@ -52,6 +53,8 @@ export interface TaskWorkerOptions {
     pipeMessage: (kind: number, from: number, data: Buffer) => void;
   };
 }
+
+const lateFinish = new RareWarning('PREFORK_LATE_FINISH');
 
 export class TaskWorker implements TaskIntake {
   readonly #options: TaskWorkerOptions;
@@ -113,7 +116,8 @@ export class TaskWorker implements TaskIntake {
   /**
    * A result of the task whose handler this is called in, or in what it has started. See Server.finish().
    *
-   * @returns false: nobody waits for it, the task came from outside
+   * @returns false: nobody waits for it, as the task came from outside, or its handler has ended and its result
+   * was not for the finish event
    * @throws PreforkError ERR_TASK_NOT_RUNNING; ERR_INVALID_ARG_TYPE for what cannot be cloned
    */
   finish(value: unknown): boolean {
@@ -124,9 +128,11 @@ export class TaskWorker implements TaskIntake {
         'finish() gives the result of a task: call it in the task callback or in what that has started',
       );
     }
-    const waited = this.#outlet.send(task, FINISH, encodePayload(value));
+    const payload = encodePayload(value);
+    const isHeard = task.isHeard && this.#outlet.send(task, FINISH, payload);
+    if (task.ended && !isHeard && !task.finished) lateFinish.tell(lateText(task));
     task.finished = true;
-    return waited;
+    return isHeard;
   }
 
   hasRoom(): boolean {
@@ -239,6 +245,7 @@ export class TaskWorker implements TaskIntake {
       this.#fail(task, error);
       return;
     }
+    task.finished ||= value !== undefined;
     this.#end(task, TASK_DONE, payload);
   }
 
@@ -251,6 +258,7 @@ export class TaskWorker implements TaskIntake {
 
   #end(task: RunningTask, type: number, payload: Payload): void {
     const { channel, row, stop } = this.#options;
+    task.ended = true;
     // Before the answer: who gets it is to find this worker idle.
     this.#countEnd();
     try {
@@ -293,6 +301,13 @@ export class TaskWorker implements TaskIntake {
     await this.#source.drain();
     await this.idle();
   }
+}
+
+function lateText({ id }: RunningTask): string {
+  return (
+    `finish() for task ${id} came after its handler had ended: who waited has gone on without a result. ` +
+    'Return a promise from the task callback that settles when the work is done'
+  );
 }
 
 function failureOf(error: unknown): string {

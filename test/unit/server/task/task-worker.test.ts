@@ -267,20 +267,52 @@ describe('TaskWorker', () => {
 
     it('finds its task also after the handler has ended, while another one runs', async () => {
       const pending = new Deferred();
+      const late = new Deferred();
       const rig: WorkerRig = new WorkerRig((id) => {
         if (id > 0) return pending.promise;
-        setTimeout(() => rig.worker.finish('late'), 5);
+        setImmediate(() => late.resolve(rig.worker.finish('late')));
         return undefined;
       });
-      rig.send('x');
+      rig.send('x', FOR_EVENT);
       rig.send('y');
       await rig.turns();
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      expect(await late.promise).to.equal(true);
       expect(rig.answers()).to.deep.equal([
         [TASK_DONE, 0, undefined],
         [FINISH, 0, 'late'],
       ]);
       pending.resolve();
+    });
+
+    it('tells that nobody hears it after the handler has ended, but for the finish event', async () => {
+      const warn = sinon.stub(process, 'emitWarning');
+      const late = new Deferred();
+      const rig: WorkerRig = new WorkerRig(() => {
+        setImmediate(() => late.resolve([rig.worker.finish('late'), rig.worker.finish('later')]));
+      });
+      rig.send('x');
+      await rig.turns();
+      expect(await late.promise).to.deep.equal([false, false]);
+      expect(rig.answers()).to.deep.equal([[TASK_DONE, 0, undefined]]);
+      expect(warn.args.map(([, options]) => options)).to.deep.equal([
+        { type: 'PreforkWarning', code: 'PREFORK_LATE_FINISH' },
+      ]);
+      expect(warn.firstCall.args[0]).to.match(
+        /^finish\(\) for task 0 came after .*Return a promise/,
+      );
+    });
+
+    it('is not worth a word when the task has had its result', async () => {
+      const warn = sinon.stub(process, 'emitWarning');
+      const late = new Deferred();
+      const rig: WorkerRig = new WorkerRig(() => {
+        setImmediate(() => late.resolve(rig.worker.finish('another')));
+        return 'result';
+      });
+      rig.send('x');
+      await rig.turns();
+      expect(await late.promise).to.equal(false);
+      expect(warn.called).to.equal(false);
     });
 
     it('passes on whether the result is for the finish event', async () => {
