@@ -193,6 +193,33 @@ describe('task socket: taskIpcMode 4', () => {
     await server.stop();
   });
 
+  it('is removed by the next server when its own was killed; those that live stay', async () => {
+    const server = await startServer(
+      plan(
+        { taskIpcMode: 4 },
+        {
+          before: () => {
+            const { createServer } = process.getBuiltinModule('net');
+            const { spawnSync } = process.getBuiltinModule('child_process');
+            const pathOf = (pid: string): string =>
+              `${String(process.env['TMPDIR'])}/prefork.task.${pid}.sock`;
+            const killed = `require('net').createServer().listen('${pathOf('2147483646')}', () => process.kill(process.pid, 9))`;
+            note('left', spawnSync(process.execPath, ['-e', killed]).signal);
+            // As that of a container, whose processes are not seen here.
+            const other = createServer().listen(pathOf('2147483645')).unref();
+            process.on('exit', () => other.close());
+          },
+        },
+      ),
+    );
+    expect(server.log('left')).to.deep.equal([['left', 'SIGKILL']]);
+    const names = readdirSync(server.fixture.temporary).filter((name) => name.endsWith('.sock'));
+    expect(names.sort()).to.deep.equal(
+      ['2147483645', `${server.masterPid}`].map((pid) => `prefork.task.${pid}.sock`).sort(),
+    );
+    await server.stop();
+  });
+
   it('closes connections with garbage, and goes on', async () => {
     const server = await startServer(plan({ taskIpcMode: 4 }));
     const path = socketOf(server);

@@ -5,11 +5,13 @@
  *   who submits   connects, sends one frame (length-frame.ts) with one packet (task-packet.ts)
  *   task worker   runs the task, answers over the bus, then sends one frame of one byte and closes
  *
- * A connection that ends without that byte has lost its task. Garbage closes its connection.
+ * A connection that ends without that byte has lost its task. Garbage closes its connection. The socket of a
+ * server that was killed is removed by the next one that starts.
  */
 import { randomBytes } from 'node:crypto';
-import { chownSync } from 'node:fs';
+import { chownSync, existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { binding } from '../../binding';
 import { encodeFrame } from '../../ipc/length-frame';
 import { ListeningSocket } from '../../ipc/listening-socket';
 import { withHint, isSystemError } from '../../errors';
@@ -21,7 +23,10 @@ import { StreamSource } from './stream-source';
 import { PayloadMemory } from './payload-memory';
 import { TaskBoard } from './task-board';
 import type { TaskChannel, TaskIntake, TaskMessage } from './task-channel';
+import { removeQuietly } from './task-files';
 import { encodeTaskPacket } from './task-packet';
+
+const SOCKET_NAME = /^prefork\.task\.(\d+)\.sock$/;
 
 export class StreamChannel implements TaskChannel {
   readonly board: TaskBoard;
@@ -48,6 +53,7 @@ export class StreamChannel implements TaskChannel {
     this.#bus = bus;
     const path = join(taskTmpdir, `prefork.task.${process.pid}.sock`);
     this.#listening = listenAt(path);
+    removeStaleSockets(taskTmpdir);
     if (uid !== null && process.getuid?.() === 0) chownSync(path, uid, -1);
     this.#outlet = new StreamOutlet(path);
   }
@@ -98,5 +104,33 @@ function listenAt(path: string): ListeningSocket {
     return ListeningSocket.unix(path);
   } catch (error) {
     throw isSystemError(error) ? withHint(error, 'the setting taskTmpdir') : error;
+  }
+}
+
+function removeStaleSockets(folder: string): void {
+  for (const name of namesIn(folder)) {
+    const pid = SOCKET_NAME.exec(name)?.[1];
+    if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
+    const path = join(folder, name);
+    if (isDeserted(path)) removeQuietly(path);
+  }
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return []; // One may use a folder that one may not list.
+  }
+}
+
+/** Nobody listens. Its pid says too little: the folder may be shared with a container, which has pids of its own. */
+function isDeserted(path: string): boolean {
+  try {
+    const fd = binding.connectUnix(path);
+    if (fd >= 0) binding.closeFd(fd);
+    return false;
+  } catch (error) {
+    return isSystemError(error) && error.code === 'ECONNREFUSED';
   }
 }
