@@ -70,7 +70,7 @@ for (const mode of MODES) {
       client.write(Buffer.of(0xff, 0xff, 0xff, 0xff));
       await client.ended;
       expect(server.notes('receive')).to.deep.equal([]);
-      await server.stop();
+      await server.stop(/PREFORK_BAD_PACKET.* its length is -1\n/);
     });
 
     it('packageLengthOffset and packageBodyOffset say where it is and what it counts', async () => {
@@ -168,10 +168,10 @@ for (const mode of MODES) {
         await server.stop();
       });
 
-      for (const [what, data] of [
-        ['-1', 'no netstring'],
-        ['no number', 'x:y'],
-        ['an error', '!'],
+      for (const [what, data, told] of [
+        ['-1', 'no netstring', 'returned -1'],
+        ['no number', 'x:y', 'returned NaN'],
+        ['an error', '!', 'threw: in packageLengthFunc'],
       ] as const) {
         it(`${what} closes the connection, no other`, async () => {
           const server = await startServer({ mode, settings, on: EVENTS });
@@ -184,7 +184,7 @@ for (const mode of MODES) {
           expect(server.notes('receive').map(({ args }) => args[2])).to.deep.equal([
             ...['2:ab', '6:serves'],
           ]);
-          await server.stop();
+          await server.stop(new RegExp(`PREFORK_BAD_PACKET.* packageLengthFunc ${told}\n`));
         });
       }
     });
