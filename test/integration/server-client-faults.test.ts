@@ -25,6 +25,7 @@ const receive: NonNullable<ServerPlan['on']>['receive'] = (serv, fd, _, data) =>
     case 'overflow async':
       return Promise.resolve().then(overflow);
     case 'stranger':
+      note('strange');
       return serv.send(1, 'closed long ago');
     default:
       return serv.send(fd, data);
@@ -96,6 +97,7 @@ for (const mode of MODES) {
       first.end();
       await server.noted('close');
       (await server.connect()).write('stranger');
+      await server.noted('strange');
       const third = await server.connect();
       expect(await third.ask('serves')).to.equal('serves');
       expect(await server.worker(0)).to.equal(worker);
