@@ -1,18 +1,31 @@
-/** A warning that can be caused as often as somebody likes: it is told once a second at most. */
-const PAUSE_MS = 1000;
+/** A warning that can be caused as often as somebody likes: so many are told in a second, and how many were not. */
+const SECOND_MS = 1000;
 
 export class RareWarning {
   readonly #code: string;
-  #last = -Infinity;
+  readonly #most: number;
+  #since = -Infinity;
+  #told = 0;
+  #untold = 0;
 
-  constructor(code: string) {
+  /** @param most - of one second */
+  constructor(code: string, most = 1) {
     this.#code = code;
+    this.#most = most;
   }
 
-  tell(message: string): void {
-    const now = Date.now();
-    if (now - this.#last < PAUSE_MS) return;
-    this.#last = now;
-    process.emitWarning(message, { type: 'PreforkWarning', code: this.#code });
+  tell(message: string, now = performance.now()): void {
+    if (now - this.#since >= SECOND_MS) {
+      this.#since = now;
+      this.#told = 0;
+    }
+    if (this.#told === this.#most) {
+      this.#untold++;
+      return;
+    }
+    this.#told++;
+    const more = this.#untold === 0 ? '' : ` (and ${this.#untold} before it that were not told)`;
+    this.#untold = 0;
+    process.emitWarning(`${message}${more}`, { type: 'PreforkWarning', code: this.#code });
   }
 }

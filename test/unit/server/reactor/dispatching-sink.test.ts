@@ -78,7 +78,7 @@ describe('DispatchingSink', () => {
   const codes = (): string[] => warn.args.map(([, { code }]) => code as string);
 
   beforeEach(() => {
-    sinon.useFakeTimers({ now: 1e12, toFake: ['Date'] });
+    sinon.useFakeTimers({ now: 1e12, toFake: ['Date', 'performance'] });
     table = new WorkerTable(WORKERS);
     for (let worker = 0; worker < WORKERS; worker++) {
       (table.claimRow(worker) as WorkerRow).stage = STAGE_READY;
