@@ -48,7 +48,7 @@ describe('package: what is in it', () => {
     const allowed =
       /^(dist\/.+\.(js|d\.ts)|native\/[\w-]+\.(cc|h)|prebuilds\/linux-\w+\/prefork\.abi\d+\.node|docs\/[\w-]+\.md|scripts\/(build-native|lock)\.mjs|binding\.gyp|package\.json|(README|CHANGELOG|SECURITY)\.md|LICENSE)$/;
     expect(tarball.contents.filter((path) => !allowed.test(path))).to.deep.equal([]);
-    const needed = ['dist/index.js', 'dist/index.d.ts', 'native/addon.cc', 'binding.gyp'];
+    const needed = ['dist/main.js', 'dist/index.d.ts', 'native/addon.cc', 'binding.gyp'];
     expect(tarball.contents).to.include.members([...needed, 'LICENSE', 'README.md', 'SECURITY.md']);
   });
 
