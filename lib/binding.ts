@@ -93,6 +93,8 @@ export interface Binding {
 
   /** malloc(3) keeps up to 64 MiB of what is freed. */
   keepFreedMemory(): void;
+  /** Gives whole pages of shared memory back to the kernel, for all processes: they are zero then. */
+  releasePages(pages: Uint8Array): void;
   /** undefined where V8 allows no memory but its own. */
   mapShared(bytes: number): ArrayBuffer | undefined;
   /** A sealed memfd with these bytes. */

@@ -36,6 +36,11 @@ void KeepFreedMemory(const Args&) {
   mallopt(M_TRIM_THRESHOLD, 64 << 20);
 }
 
+// releasePages(view). Advice: where the kernel does not take it, the pages stay.
+void ReleasePages(const Args& args) {
+  madvise(node::Buffer::Data(args[0]), node::Buffer::Length(args[0]), MADV_REMOVE);
+}
+
 // MFD_NOEXEC_SEAL, since Linux 6.3, can be compulsory; older kernels refuse it.
 int CreateMemfd() {
   const int fd = memfd_create("prefork", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
@@ -101,6 +106,7 @@ void MemfdRead(const Args& args) {
 
 void RegisterMemory(Local<Object> exports) {
   NODE_SET_METHOD(exports, "keepFreedMemory", KeepFreedMemory);
+  NODE_SET_METHOD(exports, "releasePages", ReleasePages);
   NODE_SET_METHOD(exports, "mapShared", MapShared);
   NODE_SET_METHOD(exports, "memfdWith", MemfdWith);
   NODE_SET_METHOD(exports, "memfdStat", MemfdStat);

@@ -2,19 +2,23 @@
  * Memory that all processes of a server share, for payloads too large to go through a socket at once: one
  * copy in, one copy out, where a memfd costs four times as much. What travels is a reference:
  *
- *   blocks      512 of 64 KiB; a payload takes up to 64 of them, wherever they are free
+ *   blocks      2,048 of 64 KiB; a payload takes up to 64 of them, the first that are free
  *   tags        of each block: 0 free, -1 being filled, else that of the payload it belongs to
  *   reference   tag (u32) | length (u32) | numbers of its blocks (u16 each)           little-endian
  *
  * Who receives a payload frees it; who sends one frees it as well, once it knows that it was received or
  * lost. So what a killed process leaves behind is little; when room gets short it is taken back, a minute
- * after its process has gone. A tag that has changed tells whoever comes too late.
+ * after its process has gone. A tag that has changed tells whoever comes too late. The pages of all blocks
+ * but the first 512 go back to the kernel when they were free for a while.
  */
 import { binding } from '../../binding';
+import { generation } from '../../ipc/generation';
 import { SharedMemory } from '../../ipc/shared-memory';
 
 const BLOCK_BYTES = 64 * 1024;
-const BLOCKS = 512;
+const BLOCKS = 2048;
+/** Enough but for bursts: their pages are never given back. */
+const KEPT_BLOCKS = 512;
 const BLOCKS_OF_ONE = 64;
 
 /** Below, a socket is about as fast. */
@@ -29,18 +33,25 @@ const FREE = 0;
 const RESERVED = -1;
 const REFERENCE_BYTES = 8;
 
+const RELEASE_AFTER_SECONDS = 10;
+/** So many blocks a second: giving pages back takes time as well. */
+const RELEASED_AT_ONCE = 64;
+const RELEASE_EVERY_MS = 1000;
+
 /** How long what the dead have left is kept: somebody may be about to read it. */
 const KEPT_SECONDS = 60;
 
 export class PayloadMemory {
   readonly #tags: Int32Array;
   readonly #owners: Int32Array;
-  /** When they were filled, in seconds. */
+  /** When they were filled, in seconds; 0: their pages are the kernel's. */
   readonly #times: Int32Array;
   readonly #nextTag: Int32Array;
   readonly #blocks: Uint8Array[];
   #lastSweep = 0;
   #keepsFreed = false;
+  /** The process that has a timer to release blocks. */
+  #releasing = -1;
 
   /** To be made before the first fork. */
   constructor() {
@@ -121,7 +132,8 @@ export class PayloadMemory {
     const reference = Buffer.allocUnsafe(REFERENCE_BYTES + 2 * wanted);
     const now = seconds();
     let found = 0;
-    for (let block = 0; block < BLOCKS && found < wanted; block++) {
+    let block = 0;
+    for (; block < BLOCKS && found < wanted; block++) {
       if (this.#tags[block] !== FREE) continue;
       if (Atomics.compareExchange(this.#tags, block, FREE, RESERVED) !== FREE) continue;
       this.#owners[block] = process.pid;
@@ -131,9 +143,44 @@ export class PayloadMemory {
     }
     reference.writeInt32LE(tag, 0);
     reference.writeUInt32LE(length, 4);
+    if (block > KEPT_BLOCKS) this.#releaseLater();
     if (found === wanted) return reference;
     this.free(reference.subarray(0, REFERENCE_BYTES + 2 * found));
     return null;
+  }
+
+  #releaseLater(): void {
+    if (this.#releasing === generation()) return;
+    this.#releasing = generation();
+    const timer = setInterval(() => {
+      if (this.#releaseIdle()) return;
+      clearInterval(timer);
+      this.#releasing = -1;
+    }, RELEASE_EVERY_MS);
+    timer.unref();
+  }
+
+  /** @returns whether some are left to be released */
+  #releaseIdle(): boolean {
+    const longAgo = seconds() - RELEASE_AFTER_SECONDS;
+    let left = 0;
+    let released = 0;
+    for (let block = KEPT_BLOCKS; block < BLOCKS; block++) {
+      const time = this.#times[block] as number;
+      if (time === 0) continue;
+      if (time > longAgo || released === RELEASED_AT_ONCE || !this.#release(block)) left++;
+      else released++;
+    }
+    return left > 0;
+  }
+
+  /** @returns false: it is in use */
+  #release(block: number): boolean {
+    if (Atomics.compareExchange(this.#tags, block, FREE, RESERVED) !== FREE) return false;
+    binding.releasePages(this.#blocks[block] as Uint8Array);
+    this.#times[block] = 0;
+    Atomics.store(this.#tags, block, FREE);
+    return true;
   }
 
   #block(reference: Buffer, i: number): Uint8Array {

@@ -4,7 +4,9 @@ import { binding } from '../../../../lib/binding';
 import { LEAST_BYTES, PayloadMemory } from '../../../../lib/server/task/payload-memory';
 
 const BLOCK = 64 * 1024;
-const BLOCKS = 512;
+const BLOCKS = 2048;
+const KEPT_BLOCKS = 512;
+const RELEASED_AT_ONCE = 64;
 const MOST = 4 * 1024 * 1024;
 
 /** No process has it: it is over the kernel's highest. */
@@ -115,6 +117,62 @@ describe('PayloadMemory', () => {
       expect(memory.take(bad)).to.equal(null);
     }
     expect(memory.take(good)?.length).to.equal(100_000);
+  });
+
+  describe('gives pages back that only a burst has needed', () => {
+    let clock: sinon.SinonFakeTimers;
+    let release: sinon.SinonSpy;
+
+    beforeEach(() => {
+      clock = sinon.useFakeTimers({
+        now: 1000,
+        toFake: ['setInterval', 'clearInterval', 'hrtime'],
+      });
+      clock.tick(1000);
+      release = sinon.spy(binding, 'releasePages');
+    });
+
+    const burst = (blocks: number): Buffer[] =>
+      Array.from({ length: blocks }, () => put(filled(BLOCK)));
+    const takeAll = (references: Buffer[]): void => {
+      for (const reference of references) expect(memory.take(reference)).to.have.length(BLOCK);
+    };
+
+    it('ten seconds later, some each second', () => {
+      takeAll(burst(KEPT_BLOCKS + 2 * RELEASED_AT_ONCE + 1));
+      clock.tick(9000);
+      sinon.assert.notCalled(release);
+      clock.tick(1000);
+      sinon.assert.callCount(release, RELEASED_AT_ONCE);
+      clock.tick(60_000);
+      sinon.assert.callCount(release, 2 * RELEASED_AT_ONCE + 1);
+      expect(clock.countTimers()).to.equal(0);
+      expect(memory.used).to.equal(0);
+    });
+
+    it('to the kernel: they are zero, and can be used again', () => {
+      takeAll(burst(KEPT_BLOCKS + 1));
+      clock.tick(11_000);
+      const [pages] = release.firstCall.args as [Uint8Array];
+      expect(pages.every((byte) => byte === 0)).to.equal(true);
+      takeAll(burst(KEPT_BLOCKS + 1));
+      clock.tick(11_000);
+      sinon.assert.calledTwice(release);
+    });
+
+    it('not while they are in use', () => {
+      const references = burst(KEPT_BLOCKS + 2);
+      clock.tick(60_000);
+      sinon.assert.notCalled(release);
+      takeAll(references);
+      clock.tick(1000);
+      sinon.assert.calledTwice(release);
+    });
+
+    it('and none of the first: without a burst there is no timer', () => {
+      takeAll(burst(KEPT_BLOCKS));
+      expect(clock.countTimers()).to.equal(0);
+    });
   });
 
   describe('when room is short', () => {
