@@ -5,6 +5,7 @@
  */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
+import { repeat } from './support/alternate';
 import type { Options, Question } from './support/cli';
 import { compare, type Section } from './support/report';
 import { fixturePath, ROOT } from './support/subject';
@@ -29,23 +30,21 @@ async function sample(fixture: string, workload: string): Promise<number> {
 async function measure(workload: string, title: string, rounds: number): Promise<Section> {
   const forked = { name: 'forked child', samples: [] as number[] };
   const fresh = { name: 'fresh Node process', samples: [] as number[], target: TARGET };
-  for (let round = 0; round < rounds; round++) {
+  await repeat(rounds, async (round) => {
     // Changing turns: who comes first may find the processor cooler.
     const order = round % 2 === 0 ? ['forked', 'fresh'] : ['fresh', 'forked'];
     for (const fixture of order) {
       const { samples } = fixture === 'forked' ? forked : fresh;
       samples.push(await sample(fixture, workload));
     }
-  }
+  });
   return compare({ title, unit: 'ms', better: 'lower' }, [forked, fresh]);
 }
 
-async function answer({ quick }: Options): Promise<Section[]> {
-  const sections: Section[] = [];
+async function* answer({ quick }: Options): AsyncGenerator<Section> {
   for (const [workload, title] of Object.entries(WORKLOADS)) {
-    sections.push(await measure(workload, title, quick ? 3 : ROUNDS));
+    yield await measure(workload, title, quick ? 3 : ROUNDS);
   }
-  return sections;
 }
 
 export const question: Question = {

@@ -17,10 +17,10 @@ const NEEDED_BYTES = WORKERS * 260 * MB;
 /** 40 % of the memory. */
 const TARGET = 1 / 0.4;
 
-async function answer({ quick }: Options): Promise<Section[]> {
+async function* answer({ quick }: Options): AsyncGenerator<Section> {
   if (freemem() < NEEDED_BYTES) {
     console.log(`    skipped: it takes ${String(NEEDED_BYTES / MB)} MB of free memory`);
-    return [];
+    return;
   }
   const prefork = Subject.ofFixture('prefork, loaded once in the master', 'memory/prefork.js');
   const peer = Subject.ofFixture('child_process.fork, loaded in each', 'memory/child-process.js');
@@ -34,7 +34,7 @@ async function answer({ quick }: Options): Promise<Section[]> {
   );
   await closeAll([prefork, peer]);
   const title = `PSS of a parent and ${request} workers with 200 MB of data`;
-  return [compare({ title, unit: 'MB', better: 'lower' }, results)];
+  yield compare({ title, unit: 'MB', better: 'lower' }, results);
 }
 
 export const question: Question = { title: 'how much memory do workers share?', answer };

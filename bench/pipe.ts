@@ -83,12 +83,12 @@ function entrants(prefork: Subject, peers: Subject[], one: Case): [Entrant, ...E
   return [...ours, ...others] as [Entrant, ...Entrant[]];
 }
 
-async function measure(
+async function* measure(
   cases: Case[],
   place: string,
   wrapper: readonly string[],
   quick: boolean,
-): Promise<Section[]> {
+): AsyncGenerator<Section> {
   const { subjects, skipped } = sortPeers([
     cPeer('C, the same socket and calls', 'pipe', { wrapper }),
     swoolePeer('Swoole\\Process', 'pipe/swoole.php', { wrapper }),
@@ -100,22 +100,18 @@ async function measure(
     Subject.ofFixture('child_process send, advanced', 'pipe/child-process.js', { wrapper }),
     Subject.ofFixture('Worker postMessage', 'pipe/worker.js', { wrapper }),
   ];
-  const sections: Section[] = [];
   for (const one of cases) {
     const sampled = await alternate(entrants(prefork, peers, one), quick ? 1 : ROUNDS);
-    sections.push(compare({ ...one, title: `${one.title}${place}` }, sampled, skipped));
+    yield compare({ ...one, title: `${one.title}${place}` }, sampled, skipped);
   }
   await closeAll([prefork, ...peers]);
-  return sections;
 }
 
-async function answer({ quick }: Options): Promise<Section[]> {
+async function* answer({ quick }: Options): AsyncGenerator<Section> {
   const pinned = pinning();
-  const sections: Section[] = [];
-  if (pinned !== null) sections.push(...(await measure(ON_ONE_CPU, ', one CPU', pinned, quick)));
+  if (pinned !== null) yield* measure(ON_ONE_CPU, ', one CPU', pinned, quick);
   else console.log('    skipped: ping-pong on one CPU: no taskset here');
-  sections.push(...(await measure(ANYWHERE, ', any CPU', [], quick)));
-  return sections;
+  yield* measure(ANYWHERE, ', any CPU', [], quick);
 }
 
 export const question: Question = { title: 'what does the pipe cost?', answer };

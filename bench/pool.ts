@@ -58,7 +58,7 @@ function messageCase(prefork: Subject, childProcess: Subject, bytes: number, siz
   };
 }
 
-async function answer({ quick }: Options): Promise<Section[]> {
+async function* answer({ quick }: Options): AsyncGenerator<Section> {
   const prefork = Subject.ofFixture('prefork', 'pool/prefork.js');
   const cluster = Subject.ofFixture('cluster that forks on exit', 'pool/cluster.js');
   const childProcess = Subject.ofFixture('child_process send, advanced', 'pool/child-process.js');
@@ -67,12 +67,10 @@ async function answer({ quick }: Options): Promise<Section[]> {
     messageCase(prefork, childProcess, 64, '64 B'),
     messageCase(prefork, childProcess, 8192, '8 KB'),
   ];
-  const sections: Section[] = [];
   for (const { heading, entrants } of cases) {
-    sections.push(compare(heading, await alternate(entrants, quick ? 1 : ROUNDS)));
+    yield compare(heading, await alternate(entrants, quick ? 1 : ROUNDS));
   }
   await closeAll([prefork, cluster, childProcess]);
-  return sections;
 }
 
 export const question: Question = { title: 'what does a pool do better?', answer };

@@ -25,21 +25,19 @@ function entrantsOf(prefork: Subject, peers: Subject[], bytes: number): [Entrant
   ];
 }
 
-async function answer({ quick }: Options): Promise<Section[]> {
+async function* answer({ quick }: Options): AsyncGenerator<Section> {
   const { subjects, skipped } = sortPeers([
     cPeer('C, mq_send and mq_receive', 'queue'),
     swoolePeer('Swoole\\Process, System V queue', 'queue/swoole.php'),
   ]);
   const prefork = Subject.ofFixture('prefork', 'queue/prefork.js');
-  const sections: Section[] = [];
   for (const bytes of [64, 8192]) {
     const title = `one way, messages of ${String(bytes)} B`;
     const heading = { title, unit: 'µs per message', better: 'lower' } as const;
     const sampled = await alternate(entrantsOf(prefork, subjects, bytes), quick ? 1 : ROUNDS);
-    sections.push(compare(heading, sampled, skipped));
+    yield compare(heading, sampled, skipped);
   }
   await closeAll([prefork, ...subjects]);
-  return sections;
 }
 
 export const question: Question = { title: 'what does the message queue cost?', answer };

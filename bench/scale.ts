@@ -32,10 +32,9 @@ const CASES = [
   },
 ] as const;
 
-async function answer({ quick }: Options): Promise<Section[]> {
+async function* answer({ quick }: Options): AsyncGenerator<Section> {
   const prefork = Subject.ofFixture('prefork', 'scale/prefork.js');
   const childProcess = Subject.ofFixture('child_process.fork', 'scale/child-process.js');
-  const sections: Section[] = [];
   for (const { what, title, unit, better, args } of CASES) {
     for (const size of quick ? [1, 16] : SIZES) {
       const request = `${what} ${String(size)}${args}`;
@@ -47,11 +46,10 @@ async function answer({ quick }: Options): Promise<Section[]> {
         quick ? 1 : ROUNDS,
       );
       const workers = size === 1 ? '1 worker' : `${String(size)} workers`;
-      sections.push(compare({ title: `${title}, ${workers}`, unit, better }, results));
+      yield compare({ title: `${title}, ${workers}`, unit, better }, results);
     }
   }
   await closeAll([prefork, childProcess]);
-  return sections;
 }
 
 export const question: Question = { title: 'how does the cost grow with the workers?', answer };

@@ -96,8 +96,7 @@ function sections(
   return [section('base', base), section('process', process)];
 }
 
-async function echo(client: Subject, servers: Servers, quick: boolean): Promise<Section[]> {
-  const made: Section[] = [];
+async function* echo(client: Subject, servers: Servers, quick: boolean): AsyncGenerator<Section> {
   for (const [bytes, size] of SIZES) {
     const details = `${bytes} ${CONNECTIONS} ${quick ? QUICK_ROUND_MS : ROUND_MS}`;
     const rivals = await entrants(client, servers, 'echo', details);
@@ -107,12 +106,15 @@ async function echo(client: Subject, servers: Servers, quick: boolean): Promise<
       unit: 'thousand a second',
       better: 'higher' as const,
     };
-    made.push(...sections(heading, sampled, ECHO_AIMS, servers.skipped));
+    yield* sections(heading, sampled, ECHO_AIMS, servers.skipped);
   }
-  return made;
 }
 
-async function recovery(client: Subject, servers: Servers, quick: boolean): Promise<Section[]> {
+async function* recovery(
+  client: Subject,
+  servers: Servers,
+  quick: boolean,
+): AsyncGenerator<Section> {
   const rivals = await entrants(client, servers, 'recover', String(RECOVERIES));
   const sampled = await alternate(rivals, quick ? 1 : ROUNDS);
   const heading = {
@@ -120,37 +122,35 @@ async function recovery(client: Subject, servers: Servers, quick: boolean): Prom
     unit: 'ms',
     better: 'lower' as const,
   };
-  return sections(heading, sampled, RECOVERY_AIMS, servers.skipped);
+  yield* sections(heading, sampled, RECOVERY_AIMS, servers.skipped);
 }
 
 /** Nobody else runs while these are measured. */
-async function withServers(
+async function* withServers(
   servers: Servers,
-  measure: (servers: Servers) => Promise<Section[]>,
-): Promise<Section[]> {
+  measure: (servers: Servers) => AsyncIterable<Section>,
+): AsyncGenerator<Section> {
   try {
-    return await measure(servers);
+    yield* measure(servers);
   } finally {
     const { base, process, cluster, others } = servers;
     await closeAll([base, process, cluster, ...others]);
   }
 }
 
-async function answer({ quick }: Options): Promise<Section[]> {
+async function* answer({ quick }: Options): AsyncGenerator<Section> {
   const peer = cPeer('client', 'server-load');
   if ('skipped' in peer) {
     console.log(`    skipped: ${peer.skipped}`);
-    return [];
+    return;
   }
   const client = peer.subject;
   const limit = cPeer('C, two processes with epoll', 'server-echo');
   try {
-    return [
-      ...(await withServers(startServers(WORKERS, 'echo', [limit]), (servers) =>
-        echo(client, servers, quick),
-      )),
-      ...(await withServers(startServers(1, 'pid'), (servers) => recovery(client, servers, quick))),
-    ];
+    yield* withServers(startServers(WORKERS, 'echo', [limit]), (servers) =>
+      echo(client, servers, quick),
+    );
+    yield* withServers(startServers(1, 'pid'), (servers) => recovery(client, servers, quick));
   } finally {
     await client.close();
   }

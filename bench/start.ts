@@ -94,10 +94,9 @@ function nodePeers(variant: Variant): Subject[] {
   ];
 }
 
-async function measure(variant: Variant, quick: boolean): Promise<Section[]> {
+async function* measure(variant: Variant, quick: boolean): AsyncGenerator<Section> {
   const { subjects, skipped } = sortPeers(variant.others?.() ?? []);
   const all = [...nodePeers(variant), ...subjects];
-  const sections: Section[] = [];
   for (const [mode, what] of [
     ['cycle', 'start, exit, reap'],
     ['first-byte', 'start to the first byte'],
@@ -109,20 +108,17 @@ async function measure(variant: Variant, quick: boolean): Promise<Section[]> {
       return { subject, request, ...(wanted !== undefined && { target: wanted }) };
     }) as [Entrant, ...Entrant[]];
     const heading = { title: `${what}: ${variant.title}`, unit: 'ms', better: 'lower' } as const;
-    sections.push(compare(heading, await alternate(entrants, quick ? 1 : ROUNDS), skipped));
+    yield compare(heading, await alternate(entrants, quick ? 1 : ROUNDS), skipped);
   }
   await closeAll(all);
-  return sections;
 }
 
-async function answer({ quick }: Options): Promise<Section[]> {
+async function* answer({ quick }: Options): AsyncGenerator<Section> {
   const folder = mkdtempSync(join(tmpdir(), 'prefork-bench-'));
   try {
-    const sections: Section[] = [];
     for (const variant of variants(generateModules(join(folder, 'graph')))) {
-      sections.push(...(await measure(variant, quick)));
+      yield* measure(variant, quick);
     }
-    return sections;
   } finally {
     rmSync(folder, { recursive: true });
   }

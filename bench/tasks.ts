@@ -65,16 +65,15 @@ function preforkIn(mode: number): Subject {
   return Subject.ofFixture(`prefork, taskIpcMode ${mode}`, 'tasks/prefork.js', { env });
 }
 
-async function answer({ quick }: Options): Promise<Section[]> {
+async function* answer({ quick }: Options): AsyncGenerator<Section> {
   const rounds = quick ? 1 : ROUNDS;
   const prefork = Subject.ofFixture('prefork', 'tasks/prefork.js');
   const pools = ['piscina', 'tinypool', 'workerpool'].map(threadPool);
   const { subjects, skipped } = sortPeers([swoolePeer('Swoole', 'tasks/swoole.php')]);
   const rivals = [prefork, ...pools, ...subjects];
-  const sections: Section[] = [];
   for (const one of CASES) {
     const sampled = await alternate(entrantsOf(rivals, one), rounds);
-    sections.push(compare({ title: one.title, ...UNIT }, sampled, skipped));
+    yield compare({ title: one.title, ...UNIT }, sampled, skipped);
   }
   await closeAll(rivals.slice(1));
 
@@ -84,9 +83,8 @@ async function answer({ quick }: Options): Promise<Section[]> {
     ...others.map((subject) => ({ subject, request: MODES, own: true })),
   ];
   const title = 'taskwait, 64 B, by taskIpcMode';
-  sections.push(compare({ title, ...UNIT }, await alternate(entrants, rounds)));
+  yield compare({ title, ...UNIT }, await alternate(entrants, rounds));
   await closeAll([prefork, ...others]);
-  return sections;
 }
 
 export const question: Question = { title: 'how fast are task workers?', answer };

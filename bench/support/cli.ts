@@ -1,6 +1,7 @@
 /** The command line: finds the questions, asks them one after the other, prints and saves the answers. */
 import { readdirSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { performance } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
 import { describeMachine, printSection, type Section } from './report';
 
@@ -12,7 +13,8 @@ export interface Options {
 /** What a file bench/<name>.ts exports as `question`. */
 export interface Question {
   title: string;
-  answer(options: Options): Promise<Section[]>;
+  /** Yields each result as soon as it is there. */
+  answer(options: Options): AsyncIterable<Section>;
 }
 
 interface Answer {
@@ -28,12 +30,27 @@ function questionNames(): string[] {
   return files.map((name) => name.slice(0, -'.ts'.length)).sort();
 }
 
+/** Tells a failure at once: what was measured before it, and what others measure, is not lost. */
 async function ask(name: string, options: Options): Promise<Answer> {
   const { question } = (await import(resolve(FOLDER, `${name}.ts`))) as { question: Question };
   console.log(`\n${name}: ${question.title}`);
-  const sections = await question.answer(options);
-  sections.forEach(printSection);
+  const sections: Section[] = [];
+  const begin = performance.now();
+  try {
+    for await (const section of question.answer(options)) {
+      printSection(section);
+      sections.push(section);
+    }
+  } catch (error) {
+    console.error(`bench: ${name}: ${error instanceof Error ? error.message : String(error)}`);
+    process.exitCode = 1;
+  }
+  console.log(`\n  ${name} took ${seconds(performance.now() - begin)}`);
   return { question: name, title: question.title, sections };
+}
+
+function seconds(ms: number): string {
+  return `${String(Math.round(ms / 1000))} s`;
 }
 
 function checkNames(asked: string[]): string[] {
@@ -54,7 +71,9 @@ export async function main(args: string[]): Promise<void> {
   console.log(Object.values(machine).join(', '));
   console.log('ratio: how many times as fast as that peer prefork is; higher is better');
   const answers: Answer[] = [];
+  const begin = performance.now();
   for (const name of names) answers.push(await ask(name, { quick: values.quick }));
+  console.log(`\nall of it took ${seconds(performance.now() - begin)}`);
   const result = { machine, quick: values.quick, answers };
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(result, null, 2)}\n`);
 }
