@@ -93,6 +93,8 @@ export interface Binding {
 
   /** malloc(3) keeps up to 64 MiB of what is freed. */
   keepFreedMemory(): void;
+  /** From where `memory` begins up to the next address that is a multiple of `alignment`. */
+  bytesToAlignment(memory: Uint8Array, alignment: number): number;
   /** Gives whole pages of shared memory back to the kernel, for all processes: they are zero then. */
   releasePages(pages: Uint8Array): void;
   /** undefined where V8 allows no memory but its own. */

@@ -21,6 +21,7 @@ constexpr size_t kLongestRead = 64 * 1024;
 // A read into less than this is not worth its system call: it waits for the next buffer.
 constexpr size_t kShortestRead = 4 * 1024;
 constexpr int kFieldsPerEvent = 3;
+constexpr size_t kAlignment = 64;
 
 // epollCreate() -> fd
 void EpollCreate(const Args& args) {
@@ -48,7 +49,8 @@ int ReceiveOnce(int fd, char* room, size_t bytes) {
 
 // epollReceive(epoll, room, results) -> events. For each: its token, what epoll reported, and the bytes
 // received (0 at the end, a negative errno, -EAGAIN also when nothing was to be read). The bytes of all
-// stand in `room` one after the other. Events beyond the room come again with the next call.
+// stand in `room` one after the other, each from a multiple of kAlignment on: the kernel copies them faster
+// to there. Events beyond the room come again with the next call.
 void EpollReceive(const Args& args) {
   epoll_event events[kMaxEvents];
   char* room = node::Buffer::Data(args[1]);
@@ -68,8 +70,10 @@ void EpollReceive(const Args& args) {
       received = ReceiveOnce(fd, room, std::min(left, kLongestRead));
     }
     if (received > 0) {
-      room += received;
-      left -= static_cast<size_t>(received);
+      const size_t used =
+          std::min(left, (static_cast<size_t>(received) + kAlignment - 1) & ~(kAlignment - 1));
+      room += used;
+      left -= used;
     }
     results[count * kFieldsPerEvent] = static_cast<int32_t>(event.data.u64);
     results[count * kFieldsPerEvent + 1] = static_cast<int32_t>(event.events);

@@ -36,6 +36,13 @@ void KeepFreedMemory(const Args&) {
   mallopt(M_TRIM_THRESHOLD, 64 << 20);
 }
 
+// bytesToAlignment(view, alignment, a power of two) -> bytes from its begin to the next multiple.
+void BytesToAlignment(const Args& args) {
+  const uintptr_t address = reinterpret_cast<uintptr_t>(node::Buffer::Data(args[0]));
+  const uintptr_t alignment = static_cast<uintptr_t>(Int(args, 1));
+  Return(args, static_cast<int32_t>(-address & (alignment - 1)));
+}
+
 // releasePages(view). Advice: where the kernel does not take it, the pages stay.
 void ReleasePages(const Args& args) {
   madvise(node::Buffer::Data(args[0]), node::Buffer::Length(args[0]), MADV_REMOVE);
@@ -106,6 +113,7 @@ void MemfdRead(const Args& args) {
 
 void RegisterMemory(Local<Object> exports) {
   NODE_SET_METHOD(exports, "keepFreedMemory", KeepFreedMemory);
+  NODE_SET_METHOD(exports, "bytesToAlignment", BytesToAlignment);
   NODE_SET_METHOD(exports, "releasePages", ReleasePages);
   NODE_SET_METHOD(exports, "mapShared", MapShared);
   NODE_SET_METHOD(exports, "memfdWith", MemfdWith);

@@ -13,6 +13,7 @@ import { isIPv4, isIPv6 } from 'node:net';
 import { binding } from '../binding';
 import { isSystemError, PreforkError, systemError, withHint } from '../errors';
 import { checkData, checkString } from '../validate';
+import { alignedBuffer } from './aligned-buffer';
 import { OwnedFd } from './owned-fd';
 import {
   checkPath,
@@ -212,7 +213,7 @@ export class DatagramSocket extends OwnedFd {
 function roomOf(bytes: number): Buffer {
   let room = rooms.get(bytes);
   // Pages that no datagram has reached yet take no memory.
-  if (room === undefined) rooms.set(bytes, (room = Buffer.allocUnsafeSlow(bytes)));
+  if (room === undefined) rooms.set(bytes, (room = alignedBuffer(bytes)));
   return room;
 }
 

@@ -7,7 +7,9 @@
 import { readFileSync } from 'node:fs';
 import { binding } from '../binding';
 import { isSystemError, PreforkError, withHint } from '../errors';
+import { alignedBuffer } from './aligned-buffer';
 import { generation } from './generation';
+import { ownedCopy } from './owned-copy';
 import { OwnedFd } from './owned-fd';
 import { TurnBudget } from './turn-budget';
 
@@ -70,7 +72,7 @@ export class MessageQueue extends OwnedFd {
     this.name = name;
     const [, , messageSize] = binding.mqStat(this.fd);
     this.messageSize = messageSize;
-    this.#room = Buffer.allocUnsafeSlow(messageSize);
+    this.#room = alignedBuffer(messageSize);
   }
 
   /** False when it is full and `mayBlock` is false. */
@@ -136,7 +138,7 @@ export class MessageQueue extends OwnedFd {
 
   #receive(mayBlock: boolean): Buffer | null {
     const bytes = binding.mqReceive(this.openFd(), this.#room, mayBlock);
-    return bytes < 0 ? null : Buffer.from(this.#room.subarray(0, bytes));
+    return bytes < 0 ? null : ownedCopy(this.#room.subarray(0, bytes));
   }
 
   #tooBig(bytes: number): PreforkError {

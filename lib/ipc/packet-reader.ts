@@ -3,6 +3,7 @@
  * Every frame is checked before it is trusted; a bad one is reported and the next is read.
  */
 import { binding } from '../binding';
+import { alignedBuffer } from './aligned-buffer';
 import { systemError } from '../errors';
 import { checkInteger } from '../validate';
 import {
@@ -14,6 +15,7 @@ import {
   MEMFD,
   type FrameHeader,
 } from './frame';
+import { ownedCopy } from './owned-copy';
 import { NO_FD, PacketEnd, type Packet } from './packet-end';
 import { PacketSlab } from './packet-slab';
 import { withFdToSpare } from './spare-fd';
@@ -41,8 +43,9 @@ const HEADER_AT = 16;
 const REST_AT = HEADER_AT + HEADER_BYTES;
 
 function makeSingleRoom() {
-  const bytes = Buffer.allocUnsafeSlow(REST_AT + MAX_FRAME_BYTES);
-  return { bytes, view: new DataView(bytes.buffer), results: new Int32Array(bytes.buffer, 0, 2) };
+  const bytes = alignedBuffer(REST_AT + MAX_FRAME_BYTES);
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  return { bytes, view, results: new Int32Array(bytes.buffer, bytes.byteOffset, 2) };
 }
 
 const single = makeSingleRoom();
@@ -54,8 +57,8 @@ const LARGEST_EXPECTED = 65_536;
 
 function roomForBatch(): { bytes: Buffer; view: DataView } {
   if (room === null) {
-    const bytes = Buffer.allocUnsafeSlow(MAX_BATCH * SLOT_BYTES);
-    room = { bytes, view: new DataView(bytes.buffer) };
+    const bytes = alignedBuffer(MAX_BATCH * SLOT_BYTES);
+    room = { bytes, view: new DataView(bytes.buffer, bytes.byteOffset) };
   }
   return room;
 }
@@ -213,9 +216,7 @@ function refuseFd(fd: number): void {
 
 function inlineContent({ length }: FrameHeader, fd: number, bytes: Buffer, at: number): Buffer {
   refuseFd(fd);
-  const data = Buffer.allocUnsafe(length);
-  bytes.copy(data, 0, at, at + length);
-  return data;
+  return ownedCopy(bytes.subarray(at, at + length));
 }
 
 /** Most often it stands where it can stay; otherwise its end is in `single`. */
@@ -238,7 +239,7 @@ function memfdContent(header: FrameHeader, fd: number): Buffer {
   if (fd < 0) throw badFrame(fd === NO_FD ? 'the memfd is missing' : 'several fds attached');
   const [size, seals] = binding.memfdStat(fd);
   checkMemfd(length, size, seals);
-  const data = Buffer.allocUnsafeSlow(length);
+  const data = alignedBuffer(length);
   const bytes = binding.memfdRead(fd, data);
   if (bytes !== length) throw badFrame(`a memfd ended after ${String(bytes)} bytes`);
   return data;

@@ -8,7 +8,10 @@
  */
 import { binding } from '../binding';
 import { isSystemError, PreforkError, systemError } from '../errors';
+import { alignedBuffer } from './aligned-buffer';
+import { keepFreedMemory } from './freed-memory';
 import { generation } from './generation';
+import { ownedCopy } from './owned-copy';
 import { OwnedFd } from './owned-fd';
 import { TurnBudget } from './turn-budget';
 
@@ -27,40 +30,34 @@ const DEFAULT_READ_BYTES = 8192;
 const FOREVER = -1;
 
 /** Where the kernel puts data before its length is known. Pages of it that are never used cost nothing. */
-let scratch = Buffer.alloc(0);
+let scratch: Buffer = Buffer.alloc(0);
 
 function scratchOf(bytes: number): Buffer {
-  if (scratch.length < bytes) scratch = Buffer.allocUnsafeSlow(bytes);
+  if (scratch.length < bytes) scratch = alignedBuffer(bytes);
   return scratch;
 }
 
 /**
- * Reads of this size would get an ArrayBuffer each, which costs more than the read: they share slabs, as
- * Buffer's own pool does for smaller ones.
+ * Reads of so much go to memory of their own, which is given away when they fill most of it: a copy would
+ * take longer than the read.
  */
-const SLAB_SLICE_BYTES = { least: 2048, most: 16384 };
-const SLAB_BYTES = 64 * 1024;
+const LEAST_GIVEN_AWAY = 16 * 1024;
 
-let slab = Buffer.alloc(0);
-let slabUsed = 0;
+/** After so many of them in one process more are expected. */
+const MANY_GIVEN_AWAY = 64;
 
-function allocate(bytes: number): Buffer {
-  if (bytes < SLAB_SLICE_BYTES.least || bytes > SLAB_SLICE_BYTES.most) {
-    return Buffer.allocUnsafe(bytes);
-  }
-  if (slabUsed + bytes > slab.length) {
-    slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
-    slabUsed = 0;
-  }
-  const slice = slab.subarray(slabUsed, slabUsed + bytes);
-  slabUsed += (bytes + 7) & ~7;
-  return slice;
+let spare: Buffer | null = null;
+let givenAway = 0;
+
+function spareOf(bytes: number): Buffer {
+  if (spare?.length !== bytes) spare = alignedBuffer(bytes);
+  return spare;
 }
 
-function copyOfScratch(bytes: number): Buffer {
-  const copy = allocate(bytes);
-  scratch.copy(copy, 0, 0, bytes);
-  return copy;
+function giveAway(data: Buffer): Buffer {
+  spare = null;
+  if (++givenAway === MANY_GIVEN_AWAY) keepFreedMemory();
+  return data;
 }
 
 function tooBig(what: string, bytes: number, limit: number, advice: string): PreforkError {
@@ -189,8 +186,11 @@ export class UnixSocket extends OwnedFd {
 
   #takeBytes(size: number, timeout: number): Buffer | null {
     const wanted = Math.min(size, MAX_READ_BYTES);
-    const bytes = binding.receive(this.openFd(), scratchOf(MAX_READ_BYTES), 0, wanted, timeout);
-    return bytes < 0 ? null : copyOfScratch(bytes);
+    const room = wanted < LEAST_GIVEN_AWAY ? scratchOf(MAX_READ_BYTES) : spareOf(wanted);
+    const bytes = binding.receive(this.openFd(), room, 0, wanted, timeout);
+    if (bytes < 0) return null;
+    const data = room.subarray(0, bytes);
+    return room === spare && bytes > wanted / 2 ? giveAway(data) : ownedCopy(data);
   }
 
   #takeMessage(size: number | undefined, timeout: number): Buffer | null {
@@ -208,7 +208,7 @@ export class UnixSocket extends OwnedFd {
     const fd = this.openFd();
     const room = scratchOf(this.messageLimit);
     const bytes = binding.receive(fd, room, 0, room.length, timeout);
-    return bytes < 0 ? null : copyOfScratch(bytes);
+    return bytes < 0 ? null : ownedCopy(scratch.subarray(0, bytes));
   }
 
   #put(data: Buffer, offset: number, timeout: number): number {

@@ -29,7 +29,7 @@ import { DatagramPorts, decodeDatagram } from './datagrams';
 import { deliversConnectionEvents } from './dispatch';
 import { BY_PEER, BY_SERVER, type CloseReason, type Connection } from './reactor/connection';
 import { Reactor, type Sink } from './reactor/reactor';
-import { ownedCopy, ownedPart } from './owned-copy';
+import { ownedCopy, ownedPart } from '../ipc/owned-copy';
 import { RequestInbox } from './request-inbox';
 import { requestLimit } from '../pool/request-limit';
 import { Requests, type Outgoing } from './requests';

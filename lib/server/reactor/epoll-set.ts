@@ -3,6 +3,7 @@
  * fd. A turn reads from all that are ready with few calls of the kernel.  See epoll(7).
  */
 import { binding } from '../../binding';
+import { alignedBuffer, alignUp } from '../../ipc/aligned-buffer';
 import { FdWatcher } from '../../ipc/fd-watcher';
 
 export const READS = 1;
@@ -59,7 +60,7 @@ export class EpollSet {
 
   turn(): void {
     for (let calls = 0; calls < CALLS_PER_TURN; calls++) {
-      room ??= Buffer.allocUnsafeSlow(ROOM_BYTES);
+      room ??= alignedBuffer(ROOM_BYTES);
       const events = binding.epollReceive(this.#fd, room, this.#results);
       this.#tell(events, room);
       if (events < MOST_EVENTS) return;
@@ -84,8 +85,11 @@ export class EpollSet {
       const reported = results[i + 1] as number;
       const received = results[i + 2] as number;
       if ((reported & WRITES) !== 0) this.#listener.onWritable(token);
-      if (received > 0) this.#listener.onData(token, bytes.subarray(at, (at += received)));
-      else if (received !== EAGAIN || (reported & (HANG_UP | ERROR)) !== 0) {
+      if (received > 0) {
+        const chunk = bytes.subarray(at, at + received);
+        at = alignUp(at + received);
+        this.#listener.onData(token, chunk);
+      } else if (received !== EAGAIN || (reported & (HANG_UP | ERROR)) !== 0) {
         this.#listener.onEnd(token, received !== 0);
       }
     }

@@ -12,6 +12,7 @@
  * but the first 512 go back to the kernel when they were free for a while.
  */
 import { binding } from '../../binding';
+import { keepFreedMemory } from '../../ipc/freed-memory';
 import { generation } from '../../ipc/generation';
 import { SharedMemory } from '../../ipc/shared-memory';
 
@@ -25,7 +26,7 @@ const BLOCKS_OF_ONE = 64;
 export const LEAST_BYTES = 16 * 1024;
 const MOST_BYTES = BLOCKS_OF_ONE * BLOCK_BYTES;
 
-/** From here on malloc(3) gives freed buffers back to the kernel, and new pages cost more than the copy. */
+/** From here on malloc(3) gives freed buffers back to the kernel. */
 const LARGE_BYTES = 64 * 1024;
 
 const FREE = 0;
@@ -92,7 +93,10 @@ export class PayloadMemory {
   take(reference: Buffer): Buffer | null {
     if (!isReference(reference)) return null;
     const length = reference.readUInt32LE(4);
-    if (length >= LARGE_BYTES && !this.#keepsFreed) this.#keepFreed();
+    if (length >= LARGE_BYTES && !this.#keepsFreed) {
+      this.#keepsFreed = true;
+      keepFreedMemory();
+    }
     const data = Buffer.allocUnsafeSlow(length);
     for (let at = 0, i = 0; at < length; at += BLOCK_BYTES, i++) {
       const block = this.#block(reference, i);
@@ -111,14 +115,6 @@ export class PayloadMemory {
       all = Atomics.compareExchange(this.#tags, block, tag, FREE) === tag && all;
     }
     return all;
-  }
-
-  /** Up to 64 MiB stay with this process, unless its user has said what malloc(3) shall do. */
-  #keepFreed(): void {
-    this.#keepsFreed = true;
-    const { MALLOC_TRIM_THRESHOLD_, MALLOC_MMAP_THRESHOLD_ } = process.env;
-    if (MALLOC_TRIM_THRESHOLD_ === undefined && MALLOC_MMAP_THRESHOLD_ === undefined)
-      binding.keepFreedMemory();
   }
 
   #newTag(): number {

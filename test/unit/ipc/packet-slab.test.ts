@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { binding } from '../../../lib/binding';
 import { PacketSlab } from '../../../lib/ipc/packet-slab';
 
 describe('PacketSlab', () => {
@@ -32,7 +33,23 @@ describe('PacketSlab', () => {
       slab = new PacketSlab();
       return put(length).buffer.byteLength;
     };
-    expect([64, 2000, 8192, 65_536].map(held)).to.deep.equal([8192, 32_000, 65_536, 65_536]);
+    const line = 64;
+    expect([64, 2000, 8192, 65_536].map(held)).to.deep.equal(
+      [8192, 32_000, 65_536, 65_536].map((bytes) => bytes + line),
+    );
+  });
+
+  it('begins a cache line with those of 1 KB and more', () => {
+    const gap = (length: number): number => binding.bytesToAlignment(put(length), 64);
+    put(20);
+    expect(gap(1000)).to.equal(40);
+    expect([1024, 1500, 5000, 65_536].map(gap)).to.deep.equal([0, 0, 0, 0]);
+  });
+
+  it('has room where the line after the last message is beyond the end', () => {
+    put(65_000);
+    slab.makeRoom(1024);
+    expect(slab.room).to.be.at.least(1024);
   });
 
   it('uses a piece up to its end', () => {

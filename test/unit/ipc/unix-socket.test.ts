@@ -14,6 +14,18 @@ import {
   type FakeKernel,
 } from '../fake-kernel';
 
+/** What it counts in this process begins at 0. */
+function loadedAnew(): typeof UnixSocket {
+  const path = require.resolve('../../../lib/ipc/unix-socket');
+  const loaded = require.cache[path];
+  delete require.cache[path];
+  try {
+    return (require(path) as { UnixSocket: typeof UnixSocket }).UnixSocket;
+  } finally {
+    require.cache[path] = loaded;
+  }
+}
+
 describe('UnixSocket', () => {
   let kernel: FakeKernel;
   let receive: sinon.SinonStub<Parameters<typeof binding.receive>, number>;
@@ -93,6 +105,34 @@ describe('UnixSocket', () => {
         });
       });
     }
+
+    const reads = (bytes: number): Buffer => {
+      receive.returns(bytes);
+      return stream.read(65_536) as Buffer;
+    };
+
+    it('gives away the memory of a large read that has filled most of it', () => {
+      const memory = reads(32_769).buffer;
+      expect(receive.lastCall.args[1].buffer).to.equal(memory);
+      expect(reads(32_769).buffer).to.not.equal(memory);
+    });
+
+    it('but not for less: it would be kept by little', () => {
+      expect(reads(32_768).buffer).to.not.equal(receive.lastCall.args[1].buffer);
+      const { buffer } = receive.lastCall.args[1];
+      expect(reads(100).buffer.byteLength).to.be.below(65_536);
+      expect(receive.lastCall.args[1].buffer).to.equal(buffer);
+    });
+
+    it('has freed memory kept once it has given away many', () => {
+      const keep = sinon.stub(binding, 'keepFreedMemory');
+      const socket = new (loadedAnew())(kernel.openFd(), 'stream');
+      receive.returns(65_536);
+      for (let i = 0; i < 63; i++) socket.read(65_536);
+      sinon.assert.notCalled(keep);
+      for (let i = 0; i < 200; i++) socket.read(65_536);
+      sinon.assert.calledOnce(keep);
+    });
 
     it('returns an empty Buffer at the end, and null when nothing has come', () => {
       receive.returns(0);

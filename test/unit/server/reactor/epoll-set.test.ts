@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import sinon from 'sinon';
 import { binding } from '../../../../lib/binding';
+import { alignUp } from '../../../../lib/ipc/aligned-buffer';
 import { EpollSet, READS, WRITES } from '../../../../lib/server/reactor/epoll-set';
 import { fakeKernel, FakeWatcher, removeFakes, type FakeKernel } from '../../fake-kernel';
 
@@ -27,7 +28,7 @@ describe('EpollSet', () => {
       events.forEach(([token, reported, received], i) => {
         const bytes = typeof received === 'string' ? Buffer.from(received) : Buffer.alloc(0);
         room.set(bytes, at);
-        at += bytes.length;
+        at = alignUp(at + bytes.length);
         results.set(
           [token, reported, typeof received === 'string' ? bytes.length : received],
           3 * i,

@@ -1,6 +1,7 @@
 /** Clients of a reactor that exist only here: their sockets, and the epoll set that watches those. */
 import sinon from 'sinon';
 import { binding } from '../../../../lib/binding';
+import { alignUp } from '../../../../lib/ipc/aligned-buffer';
 import { systemError } from '../../../../lib/errors';
 import type { ServerPort } from '../../../../lib/server/port';
 import { FakeWatcher, type FakeKernel } from '../../fake-kernel';
@@ -174,7 +175,7 @@ export class FakeClients {
         const reported = this.#reported(client, events);
         const reads = (reported & (READS | HANG_UP)) !== 0;
         const received = reads ? client.receive(room.subarray(at)) : EAGAIN;
-        at += Math.max(0, received);
+        at = alignUp(at + Math.max(0, received));
         results.set([token, reported, received], 3 * i);
       });
       return ready.length;

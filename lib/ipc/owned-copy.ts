@@ -2,7 +2,7 @@
  * Copies of received data that callbacks may keep. What is read into is used again, and a small part of a
  * batch would keep all of it.
  */
-import { PacketSlab } from '../ipc/packet-slab';
+import { PacketSlab } from './packet-slab';
 
 /** Below this Node's own pool serves, above 64 KiB each copy has memory of its own. */
 const LEAST_IN_SLAB = 2048;
