@@ -3,10 +3,13 @@
  *
  *   taskwait    one task after the other, there and back, one task worker
  *   in flight   many tasks at a time, two task workers
+ *
+ * With one task after the other, both sides mostly wait: where the scheduler wakes them decides more than
+ * any code does. So taskwait is measured on one CPU, where only work counts.
  */
 import { alternate, closeAll, type Entrant } from './support/alternate';
 import type { Options, Question } from './support/cli';
-import { sortPeers, swoolePeer } from './support/peers';
+import { pinning, sortPeers, swoolePeer } from './support/peers';
 import { compare, type Section } from './support/report';
 import { Subject } from './support/subject';
 
@@ -34,11 +37,15 @@ const flight = (size: string, bytes: number, tasks: number, targets: Targets = {
   targets,
 });
 
-const CASES = [
+const ON_ONE_CPU = [
   wait('64 B', 64, 10_000, { piscina: 1.5, Swoole: 0.5 }),
   wait('8 KB', 8192, 8000, { Swoole: 3 }),
   wait('100 KB', 100_000, 3000, { Swoole: 1.5 }),
   wait('1 MB', 1_048_576, 400, { Swoole: 1.5 }),
+];
+
+const ANYWHERE = [
+  wait('64 B', 64, 10_000),
   flight('64 B', 64, 40_000, { piscina: 2, Swoole: 0.6 }),
   flight('8 KB', 8192, 20_000),
   flight('1 MB', 1_048_576, 500),
@@ -55,36 +62,55 @@ function entrantsOf(subjects: readonly Subject[], { request, targets = {} }: Cas
 }
 
 type Entrants = [Entrant, ...Entrant[]];
+type Subjects = [Subject, ...Subject[]];
 
-function threadPool(library: string): Subject {
-  return Subject.ofFixture(library, 'tasks/thread-pool.js', { args: [library] });
+type Wrapper = readonly string[];
+
+function threadPool(library: string, wrapper: Wrapper): Subject {
+  return Subject.ofFixture(library, 'tasks/thread-pool.js', { args: [library], wrapper });
 }
 
-function preforkIn(mode: number): Subject {
-  const env = { TASK_IPC_MODE: String(mode) };
-  return Subject.ofFixture(`prefork, taskIpcMode ${mode}`, 'tasks/prefork.js', { env });
+async function* measure(
+  cases: Case[],
+  place: string,
+  wrapper: Wrapper,
+  rounds: number,
+): AsyncGenerator<Section> {
+  const { subjects, skipped } = sortPeers([swoolePeer('Swoole', 'tasks/swoole.php', { wrapper })]);
+  const rivals = [
+    Subject.ofFixture('prefork', 'tasks/prefork.js', { wrapper }),
+    ...['piscina', 'tinypool', 'workerpool'].map((library) => threadPool(library, wrapper)),
+    ...subjects,
+  ];
+  for (const one of cases) {
+    const sampled = await alternate(entrantsOf(rivals, one), rounds);
+    yield compare({ title: `${one.title}${place}`, ...UNIT }, sampled, skipped);
+  }
+  await closeAll(rivals);
+}
+
+async function compareModes(wrapper: Wrapper, rounds: number): Promise<Section> {
+  const [first, ...others] = [1, 2, 3, 4].map((mode) => {
+    const env = { TASK_IPC_MODE: String(mode) };
+    return Subject.ofFixture(`prefork, taskIpcMode ${mode}`, 'tasks/prefork.js', { env, wrapper });
+  }) as Subjects;
+  const entrants: Entrants = [
+    { subject: first, request: MODES },
+    ...others.map((subject) => ({ subject, request: MODES, own: true })),
+  ];
+  const title = 'taskwait, 64 B, by taskIpcMode';
+  const section = compare({ title, ...UNIT }, await alternate(entrants, rounds));
+  await closeAll([first, ...others]);
+  return section;
 }
 
 async function* answer({ quick }: Options): AsyncGenerator<Section> {
   const rounds = quick ? 1 : ROUNDS;
-  const prefork = Subject.ofFixture('prefork', 'tasks/prefork.js');
-  const pools = ['piscina', 'tinypool', 'workerpool'].map(threadPool);
-  const { subjects, skipped } = sortPeers([swoolePeer('Swoole', 'tasks/swoole.php')]);
-  const rivals = [prefork, ...pools, ...subjects];
-  for (const one of CASES) {
-    const sampled = await alternate(entrantsOf(rivals, one), rounds);
-    yield compare({ title: one.title, ...UNIT }, sampled, skipped);
-  }
-  await closeAll(rivals.slice(1));
-
-  const others = [2, 3, 4].map(preforkIn);
-  const entrants: Entrants = [
-    { subject: prefork, request: MODES },
-    ...others.map((subject) => ({ subject, request: MODES, own: true })),
-  ];
-  const title = 'taskwait, 64 B, by taskIpcMode';
-  yield compare({ title, ...UNIT }, await alternate(entrants, rounds));
-  await closeAll([prefork, ...others]);
+  const pinned = pinning();
+  if (pinned !== null) yield* measure(ON_ONE_CPU, ', one CPU', pinned, rounds);
+  else console.log('    skipped: taskwait on one CPU: no taskset here');
+  yield* measure(ANYWHERE, ', any CPU', [], rounds);
+  yield await compareModes(pinned ?? [], rounds);
 }
 
 export const question: Question = { title: 'how fast are task workers?', answer };
