@@ -24,6 +24,7 @@
 #include "memory-map.h"
 #include "platform-hook.h"
 #include "worker-parking.h"
+#include "young-generation.h"
 
 namespace prefork {
 namespace {
@@ -129,6 +130,7 @@ void ForkChild(const Args& args) {
   int32_t* out = reinterpret_cast<int32_t*>(node::Buffer::Data(args[0]));
   const int reserved = open("/dev/null", O_RDONLY | O_CLOEXEC);
   if (reserved < 0) return ThrowErrno(source.isolate, errno, "pidfd_open");
+  MakeRoomForChildren(source.isolate);
   const pid_t pid = ParkAndFork(&source, kChild);
   const int error = errno;
   close(reserved);

@@ -16,6 +16,15 @@ describe('fork: resources of a child', () => {
     expect(JSON.parse(stdout)).to.deep.equal({ drawn, different });
   });
 
+  it('children collect no garbage of a parent that starts many in a row', async () => {
+    const { stdout } = await runFixture('fork/many-siblings.js', { node: ['--trace-gc'] });
+    const parent = /^parent (\d+)$/m.exec(stdout)?.[1];
+    const collecting = [...stdout.matchAll(/^\[(\d+):/gm)].map(([, pid]) => pid);
+    expect(collecting, 'the parent does it').to.include(parent);
+    // It was a quarter of them. One or two may begin right where the parent's part ends.
+    expect(collecting.filter((pid) => pid !== parent)).to.have.length.below(6);
+  });
+
   it('20,000 ArrayBuffers of 1 MB take a bounded part of memory', async () => {
     const { stdout } = await runFixture('fork/many-buffers.js');
     const { made, grownMb } = JSON.parse(stdout) as { made: number; grownMb: number };
