@@ -2,6 +2,7 @@
  * What `require('prefork')` gives: the values of ./index, each loaded when it is first asked for. A script
  * that only starts processes has no use for the pool and the server, which are most of the files.
  */
+import type * as CompileAhead from './compile-ahead';
 import type * as Index from './index';
 
 type Name = keyof typeof Index;
@@ -12,10 +13,14 @@ type Name = keyof typeof Index;
 const loaders: Record<Name, () => unknown> = {
   MessageSocket: () => require('./ipc/message-socket'),
   PreforkError: () => require('./errors'),
-  Process: () => require('./process/process'),
-  ProcessPool: () => require('./pool/process-pool'),
-  Server: () => require('./server/server'),
+  Process: () => ahead(() => require('./process/process')),
+  ProcessPool: () => ahead(() => require('./pool/process-pool')),
+  Server: () => ahead(() => require('./server/server')),
 };
+
+function ahead(load: () => unknown): unknown {
+  return (require('./compile-ahead') as typeof CompileAhead).compiledAhead(load);
+}
 /* eslint-enable @typescript-eslint/no-require-imports, @typescript-eslint/no-unsafe-return */
 
 /* eslint-disable @typescript-eslint/no-unsafe-member-access -- `exports` has no type */

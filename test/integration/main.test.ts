@@ -37,4 +37,18 @@ describe("require('prefork')", () => {
     expect(rest).to.deep.equal({ own });
     expect(names.filter((name) => name !== '__esModule')).to.deep.equal(NAMES);
   });
+
+  for (const name of ['Process', 'ProcessPool', 'Server']) {
+    it(`compiles ${name} ahead, but nothing of Node, whose code cache V8 would refuse`, async () => {
+      const { stdout } = await runFixture('entry/compile-ahead.js', { args: [name] });
+      const flags = ['--no-lazy', '--lazy'];
+      expect(JSON.parse(stdout)).to.deep.equal({ flags, ofNode: [] });
+    });
+  }
+
+  it('leaves --no-lazy of the command line as it is', async () => {
+    const options = { args: ['Process'], node: ['--no-lazy'] };
+    const { stdout } = await runFixture('entry/compile-ahead.js', options);
+    expect((JSON.parse(stdout) as { flags: string[] }).flags).to.deep.equal([]);
+  });
 });
