@@ -6,6 +6,7 @@
  * Names and groups come first, because a new root hides /etc/passwd; the uid comes last, because every
  * other step needs root.  See initgroups(3), chroot(2), setgid(2), setuid(2).
  */
+import { opendirSync } from 'node:fs';
 import { binding } from '../binding';
 import { PreforkError } from '../errors';
 
@@ -33,14 +34,26 @@ interface WithInitgroups {
 /** SIGKILL, as set after the fork: a change of the uid makes the kernel forget it. */
 const DEATH_SIGNAL = 9;
 
+/**
+ * What can be told before there is any worker, in the master.
+ *
+ * @throws PreforkError ERR_PRIVILEGES: it is not root, or does not know the user, the group or the folder
+ */
+export function checkPrivileges(privileges: Privileges): void {
+  const { chroot } = privileges;
+  if (areNone(privileges)) return;
+  lookUp(privileges);
+  if (chroot !== undefined)
+    step(`chroot to ${chroot}`, () => {
+      opendirSync(chroot).closeSync();
+    });
+}
+
 /** @throws PreforkError ERR_PRIVILEGES naming the step that failed: the worker must not go on */
-export function dropPrivileges({ user, group, chroot }: Privileges): void {
-  if (user === undefined && group === undefined && chroot === undefined) return;
-  if (process.getuid?.() !== 0) {
-    throw failure(`user, group and chroot need root, this is uid ${String(process.getuid?.())}`);
-  }
-  const identity = user === undefined ? null : identify(user, group);
-  const gid = identity?.gid ?? (group === undefined ? null : groupId(group));
+export function dropPrivileges(privileges: Privileges): void {
+  if (areNone(privileges)) return;
+  const { chroot } = privileges;
+  const { identity, gid } = lookUp(privileges);
   if (gid !== null)
     step('setgroups', () => {
       setGroups(identity?.name ?? null, gid);
@@ -52,6 +65,18 @@ export function dropPrivileges({ user, group, chroot }: Privileges): void {
   if (gid !== null) step(`setgid to ${String(gid)}`, () => process.setgid?.(gid));
   if (identity !== null) dropUser(identity.uid);
   binding.setParentDeathSignal(DEATH_SIGNAL);
+}
+
+function areNone({ user, group, chroot }: Privileges): boolean {
+  return user === undefined && group === undefined && chroot === undefined;
+}
+
+function lookUp({ user, group }: Privileges): { identity: Identity | null; gid: number | null } {
+  if (process.getuid?.() !== 0) {
+    throw failure(`user, group and chroot need root, this is uid ${String(process.getuid?.())}`);
+  }
+  const identity = user === undefined ? null : identify(user, group);
+  return { identity, gid: identity?.gid ?? (group === undefined ? null : groupId(group)) };
 }
 
 function identify(user: string | number, group: string | number | undefined): Identity {

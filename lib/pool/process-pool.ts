@@ -31,6 +31,7 @@ import { PoolMaster } from './pool-master';
 import { defaultSettings, mergeOptions, type PoolOptions, type PoolSettings } from './pool-options';
 import { MasterSignals } from './master-signals';
 import type { PoolWorker } from './pool-worker';
+import { checkPrivileges } from './privileges';
 import { poolStats, type PoolStats } from './stats';
 import type { ReloadReport } from './supervisor';
 import type { WorkerProcess } from './worker-process';
@@ -190,7 +191,8 @@ export class ProcessPool {
    * Runs the pool. The promise settles in the master, when all workers have ended after
    * {@link shutdown}, SIGTERM or SIGINT. A stopped pool may be started again.
    *
-   * @throws PreforkError ERR_POOL_RUNNING, also for a second pool in one process; ERR_POOL_NO_CALLBACK; ERR_POOL_NOT_LISTENING; the errors of
+   * @throws PreforkError ERR_POOL_RUNNING, also for a second pool in one process; ERR_POOL_NO_CALLBACK;
+   * ERR_POOL_NOT_LISTENING; ERR_PRIVILEGES for a user, group or chroot that cannot be; the errors of
    * Process.start() for the first workers
    */
   async start(): Promise<void> {
@@ -199,6 +201,7 @@ export class ProcessPool {
     if (masterGeneration === generation()) {
       throw new PreforkError('ERR_POOL_RUNNING', 'another pool runs in this process');
     }
+    checkPrivileges(this.#settings);
     const channel = makeChannel(
       this.ipcType,
       this.workerNum,

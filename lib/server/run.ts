@@ -2,6 +2,7 @@
 import { Control } from '../control/control';
 import { keepSpareFd, releaseSpareFd } from '../ipc/spare-fd';
 import { Process } from '../process/process';
+import { checkPrivileges } from '../pool/privileges';
 import type { ReloadReport } from '../pool/supervisor';
 import { ServerContext, type ContextParts } from './context';
 import { ControlClient } from './control';
@@ -133,6 +134,7 @@ export class Running {
 /** @throws settings that do not go together, files that cannot be opened, no fds: nothing is left behind */
 export function runServer({ options, onContext, ...parts }: RunParts): Running {
   const settings = resolveServerSettings(options, parts.mode);
+  checkPrivileges(settings);
   for (const port of parts.ports) port.resolve(portOptionsOf(options));
   if (settings.daemonize) Process.daemon({ chdir: true, close: settings.logFile === null });
   const logs = new Logs(settings);

@@ -211,7 +211,8 @@ export class Server {
    * Runs the server. The promise settles in the master, after shutdown().
    *
    * @throws PreforkError ERR_SERVER_RUNNING, also for a second server in one process and for one that has
-   * ended; ERR_SERVER_NO_CALLBACK; settings that do not go together. Errors of the first forks and of files
+   * ended; ERR_SERVER_NO_CALLBACK; ERR_PRIVILEGES for a user, group or chroot that cannot be; settings that do
+   * not go together. Errors of the first forks and of files
    */
   async start(): Promise<void> {
     if (this.#started || runningGeneration === generation()) {

@@ -11,6 +11,16 @@ const NOBODY = 65534;
 
 const four = (id: number): number[] => [id, id, id, id];
 
+/** Why start() has refused these options. Nothing was started. */
+async function refusal(options: object, ...more: string[]): Promise<string> {
+  const { message, ...rest } = (await resultOf(PRIVILEGES, [
+    ...['refused', JSON.stringify(options)],
+    ...more,
+  ])) as { message: string };
+  expect(rest).to.deep.equal({ code: 'ERR_PRIVILEGES', pid: -1, children: null });
+  return message;
+}
+
 describe('pool: user, group and chroot of workers', () => {
   assertNothingLeaks();
 
@@ -61,25 +71,26 @@ describe('pool: user, group and chroot of workers', () => {
     [{ chroot: '/no/such/folder' }, 'chroot to /no/such/folder failed: ENOENT'],
     [{ user: 54321 }, 'uid 54321 has no account: give a group as well'],
   ] as const) {
-    it(`${JSON.stringify(options)}: no worker runs, stderr says why, the pool is degraded`, async () => {
-      const args = ['refused', JSON.stringify(options)];
-      const { code, stdout, stderr } = await runFixture(PRIVILEGES, { args });
-      expect(code, stderr).to.equal(0);
-      expect(JSON.parse(stdout)).to.deep.equal({ started: 0, degraded: [[3]], codes: [1, 1, 1] });
-      expect(stderr).to.include(text).and.include("code: 'ERR_PRIVILEGES'");
+    it(`${JSON.stringify(options)}: start() rejects and says why`, async () => {
+      expect(await refusal(options)).to.include(text);
     });
   }
+
+  it('a folder that goes later: no worker runs, stderr says why, the pool is degraded', async () => {
+    const { code, stdout, stderr } = await runFixture(PRIVILEGES, { args: ['degraded'] });
+    expect(code, stderr).to.equal(0);
+    // The one that was killed, and two that had no folder.
+    expect(JSON.parse(stdout)).to.deep.equal({ started: 1, degraded: [[3]], codes: [0, 1, 1] });
+    expect(stderr).to.include('chroot to /').and.include("code: 'ERR_PRIVILEGES'");
+  });
 });
 
 describe('pool: worker options of everybody', () => {
   assertNothingLeaks();
 
-  it('user without root: no worker runs, stderr says why', async () => {
-    const args = ['refused', '{"user":"nobody"}', 'without root'];
-    const { code, stdout, stderr } = await runFixture(PRIVILEGES, { args });
-    expect(code, stderr).to.equal(0);
-    expect(JSON.parse(stdout)).to.deep.include({ started: 0 });
-    expect(stderr).to.include('user, group and chroot need root');
+  it('user without root: start() rejects and says why', async () => {
+    const message = await refusal({ user: 'nobody' }, 'without root');
+    expect(message).to.include('user, group and chroot need root');
   });
 
   it('cpuAffinity true: one CPU for each worker, in turn', async () => {

@@ -3,18 +3,15 @@ import { expect } from 'chai';
 import type { Server as AnyServer } from '../../lib/server/server';
 import type { ServerMode } from '../../lib/server/settings';
 import { assertNothingLeaks } from '../support/leaks';
-import { beginServer, echo, endServersAfterEach, MODES, startServer } from '../support/server';
+import {
+  beginServer,
+  echo,
+  endServersAfterEach,
+  MODES,
+  refusalOf,
+  startServer,
+} from '../support/server';
 import type { ServerPlan } from '../support/server';
-
-/** What start() is refused with: [code, message]. Nothing is left running. */
-async function refusalOf(plan: ServerPlan): Promise<[string, string]> {
-  const server = beginServer(plan);
-  await server.endsWell();
-  const [refused] = server.notes('refused');
-  expect(server.notes('settled', 'managerStart', 'workerStart')).to.deep.equal([]);
-  const { code, message } = refused?.args[0] as { code: string; message: string };
-  return [code, message];
-}
 
 /** What calls before start() throw: [code, message] each. */
 async function thrownBy(

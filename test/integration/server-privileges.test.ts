@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { assertNothingLeaks } from '../support/leaks';
-import { beginServer, endServersAfterEach, MODES, startServer } from '../support/server';
+import { beginServer, endServersAfterEach, MODES, refusalOf, startServer } from '../support/server';
 import type { RunningServer, ServerPlan } from '../support/server';
 
 const NOBODY = 65_534;
@@ -127,30 +127,23 @@ for (const mode of MODES) {
         await server.stop();
       });
 
-      it('a user that does not exist: no worker serves, and it is said why', async () => {
-        const server = beginServer({
-          ...{ mode, on },
-          settings: { workerNum: 1, user: 'no.such.user' },
+      for (const [settings, text] of [
+        [{ user: 'no.such.user' }, 'no user is called no.such.user'],
+        [{ group: 'no.such.group' }, 'no group is called no.such.group'],
+        [{ chroot: '/no/such/folder' }, 'chroot to /no/such/folder failed: ENOENT'],
+      ] as const) {
+        it(`${JSON.stringify(settings)}: start() rejects and says why`, async () => {
+          const [code, message] = await refusalOf({ mode, on, settings });
+          expect(code).to.equal('ERR_PRIVILEGES');
+          expect(message).to.include(text);
         });
-        await server.ready;
-        const [error] = await server.noted('workerError');
-        expect(error?.args[0]).to.equal(0);
-        expect(error?.args[2]).not.to.equal(0);
-        expect(server.notes('workerStart')).to.deep.equal([]);
-        server.signal('SIGTERM');
-        await server.endsWell(/no user is called no\.such\.user/);
-      });
+      }
 
-      it('without root user is ERR_PRIVILEGES, and no worker serves', async () => {
-        const server = beginServer(
-          { mode, on, settings: { workerNum: 1, user: 'root' } },
-          { uid: NOBODY },
-        );
-        await server.ready;
-        await server.noted('workerError');
-        expect(server.notes('workerStart')).to.deep.equal([]);
-        server.signal('SIGTERM');
-        await server.endsWell(/user, group and chroot need root, this is uid 65534/);
+      it('so it does without root', async () => {
+        const plan = { mode, on, settings: { user: 'root' } };
+        const [code, message] = await refusalOf(plan, { uid: NOBODY });
+        expect(code).to.equal('ERR_PRIVILEGES');
+        expect(message).to.equal('user, group and chroot need root, this is uid 65534');
       });
     });
 

@@ -132,6 +132,19 @@ export function beginServer(plan: ServerPlan, options: FixtureOptions = {}): Run
   return new RunningServer(fixture);
 }
 
+/** What start() is refused with: [code, message]. Nothing is left running. */
+export async function refusalOf(
+  plan: ServerPlan,
+  options: FixtureOptions = {},
+): Promise<[string, string]> {
+  const server = beginServer(plan, options);
+  await server.endsWell();
+  const [refused] = server.notes('refused');
+  expect(server.notes('settled', 'managerStart', 'workerStart')).to.deep.equal([]);
+  const { code, message } = refused?.args[0] as { code: string; message: string };
+  return [code, message];
+}
+
 /** Its stdout is not the test's any more; all of its processes keep this pipe. */
 const NOTES_FD = 3;
 const DAEMON: FixtureOptions = {

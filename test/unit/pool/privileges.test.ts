@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import sinon from 'sinon';
 import { binding } from '../../../lib/binding';
 import { systemError } from '../../../lib/errors';
-import { dropPrivileges } from '../../../lib/pool/privileges';
+import { checkPrivileges, dropPrivileges } from '../../../lib/pool/privileges';
 import { thrownBy } from '../fake-kernel';
 
 /** `process`, without what Node's types say of these functions. */
@@ -53,6 +53,38 @@ function fakeSystem(): void {
 function replace(name: 'setgid' | 'setuid' | 'initgroups', fake: () => void): void {
   (system[name] as sinon.SinonStub).callsFake(fake);
 }
+
+describe('checkPrivileges', () => {
+  beforeEach(fakeSystem);
+  afterEach(() => {
+    sinon.restore();
+  });
+
+  const failure = (privileges: Parameters<typeof checkPrivileges>[0]): string =>
+    thrownBy(() => {
+      checkPrivileges(privileges);
+    }, 'ERR_PRIVILEGES').message;
+
+  it('asks for nothing when nothing is asked for, whoever runs it', () => {
+    uid = 1000;
+    checkPrivileges({});
+    expect(calls).to.deep.equal([]);
+  });
+
+  it('looks up and changes nothing', () => {
+    checkPrivileges({ user: 'www', group: 'staff', chroot: '/' });
+    expect(calls).to.deep.equal(['lookupUser www', 'lookupGroup staff']);
+  });
+
+  it('tells what can never work', () => {
+    expect(failure({ user: 'wwww' })).to.equal('no user is called wwww');
+    expect(failure({ user: 'www', group: 'stuff' })).to.equal('no group is called stuff');
+    expect(failure({ chroot: '/no/such' })).to.match(/^chroot to \/no\/such failed: ENOENT/);
+    expect(failure({ chroot: __filename })).to.match(/^chroot to .* failed: ENOTDIR/);
+    uid = 1000;
+    expect(failure({ chroot: '/' })).to.equal('user, group and chroot need root, this is uid 1000');
+  });
+});
 
 describe('dropPrivileges', () => {
   beforeEach(fakeSystem);
