@@ -12,7 +12,7 @@ import { Subject } from './support/subject';
 
 const SIZES = [1, 4, 16, 64];
 const ROUNDS = 3;
-const MESSAGES = 40_000;
+const MESSAGES = 20_000;
 
 const CASES = [
   { what: 'start', title: 'start', unit: 'ms', better: 'lower', args: '' },

@@ -38,17 +38,17 @@ const flight = (size: string, bytes: number, tasks: number, targets: Targets = {
 });
 
 const ON_ONE_CPU = [
-  wait('64 B', 64, 10_000, { piscina: 1.5, Swoole: 0.5 }),
-  wait('8 KB', 8192, 8000, { Swoole: 3 }),
-  wait('100 KB', 100_000, 3000, { Swoole: 1.5 }),
-  wait('1 MB', 1_048_576, 400, { Swoole: 1.5 }),
+  wait('64 B', 64, 6000, { piscina: 1.5, Swoole: 0.5 }),
+  wait('8 KB', 8192, 5000, { Swoole: 3 }),
+  wait('100 KB', 100_000, 2000, { Swoole: 1.5 }),
+  wait('1 MB', 1_048_576, 300, { Swoole: 1.5 }),
 ];
 
 const ANYWHERE = [
-  wait('64 B', 64, 10_000),
-  flight('64 B', 64, 40_000, { piscina: 2, Swoole: 0.6 }),
-  flight('8 KB', 8192, 20_000),
-  flight('1 MB', 1_048_576, 500),
+  wait('64 B', 64, 3000),
+  flight('64 B', 64, 20_000, { piscina: 2, Swoole: 0.6 }),
+  flight('8 KB', 8192, 10_000),
+  flight('1 MB', 1_048_576, 400),
 ];
 
 const MODES = 'wait 64 5000';

@@ -14,7 +14,7 @@ export interface Entrant {
 }
 
 /** Of one measurement. About 50 of them are a whole run, which shall take less than 10 minutes. */
-const SECONDS = 7;
+const SECONDS = 5;
 /** A median of fewer says nothing. */
 const LEAST_ROUNDS = 3;
 
