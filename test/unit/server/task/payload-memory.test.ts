@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import sinon from 'sinon';
 import { binding } from '../../../../lib/binding';
+import * as freedMemory from '../../../../lib/ipc/freed-memory';
 import { LEAST_BYTES, PayloadMemory } from '../../../../lib/server/task/payload-memory';
 
 const BLOCK = 64 * 1024;
@@ -33,29 +34,12 @@ describe('PayloadMemory', () => {
     return reference;
   };
 
-  describe('takes large ones into memory that was used before', () => {
-    let keep: sinon.SinonStub;
-    const env = { ...process.env };
-    delete env['MALLOC_TRIM_THRESHOLD_'];
-    delete env['MALLOC_MMAP_THRESHOLD_'];
-
-    beforeEach(() => {
-      keep = sinon.stub(binding, 'keepFreedMemory');
-    });
-
-    it('from the first of them on', () => {
-      sinon.stub(process, 'env').value(env);
-      memory.take(put(filled(BLOCK - 1)));
-      sinon.assert.notCalled(keep);
-      for (let i = 0; i < 3; i++) memory.take(put(filled(BLOCK)));
-      sinon.assert.calledOnce(keep);
-    });
-
-    it('but not where the user says what malloc shall do', () => {
-      sinon.stub(process, 'env').value({ ...env, MALLOC_TRIM_THRESHOLD_: '131072' });
-      memory.take(put(filled(BLOCK)));
-      sinon.assert.notCalled(keep);
-    });
+  it('has freed memory kept from the first large one on', () => {
+    const keep = sinon.stub(freedMemory, 'keepFreedMemory');
+    memory.take(put(filled(BLOCK - 1)));
+    sinon.assert.notCalled(keep);
+    for (let i = 0; i < 3; i++) memory.take(put(filled(BLOCK)));
+    sinon.assert.calledOnce(keep);
   });
 
   for (const bytes of [LEAST_BYTES, BLOCK - 1, BLOCK, BLOCK + 1, 1_000_000, MOST]) {
