@@ -3,7 +3,6 @@
  * messages of the last size need. Node's own pool serves less than 4 KB; beyond that each message would
  * be an allocation of its own.
  */
-
 import { alignedBuffer, alignUp } from './aligned-buffer';
 
 /** A message that is kept holds the memory of as many others as share its piece. */

@@ -50,7 +50,7 @@ let spare: Buffer | null = null;
 let givenAway = 0;
 
 function spareOf(bytes: number): Buffer {
-  if (spare?.length !== bytes) spare = alignedBuffer(bytes);
+  if (spare === null || spare.length < bytes) spare = alignedBuffer(bytes);
   return spare;
 }
 
@@ -190,7 +190,7 @@ export class UnixSocket extends OwnedFd {
     const bytes = binding.receive(this.openFd(), room, 0, wanted, timeout);
     if (bytes < 0) return null;
     const data = room.subarray(0, bytes);
-    return room === spare && bytes > wanted / 2 ? giveAway(data) : ownedCopy(data);
+    return room === spare && bytes > room.length / 2 ? giveAway(data) : ownedCopy(data);
   }
 
   #takeMessage(size: number | undefined, timeout: number): Buffer | null {

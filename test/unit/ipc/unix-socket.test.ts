@@ -124,6 +124,15 @@ describe('UnixSocket', () => {
       expect(receive.lastCall.args[1].buffer).to.equal(buffer);
     });
 
+    it('uses the memory of a large read again for smaller ones', () => {
+      reads(100);
+      const { buffer } = receive.lastCall.args[1];
+      receive.returns(20_000);
+      expect(stream.read(20_000)).to.have.length(20_000);
+      expect(receive.lastCall.args[1].buffer).to.equal(buffer);
+      expect(asked().length).to.equal(20_000);
+    });
+
     it('has freed memory kept once it has given away many', () => {
       const keep = sinon.stub(binding, 'keepFreedMemory');
       const socket = new (loadedAnew())(kernel.openFd(), 'stream');
