@@ -89,7 +89,7 @@ async function* measure(
   await closeAll(rivals);
 }
 
-async function compareModes(wrapper: Wrapper, rounds: number): Promise<Section> {
+async function compareModes(place: string, wrapper: Wrapper, rounds: number): Promise<Section> {
   const [first, ...others] = [1, 2, 3, 4].map((mode) => {
     const env = { TASK_IPC_MODE: String(mode) };
     return Subject.ofFixture(`prefork, taskIpcMode ${mode}`, 'tasks/prefork.js', { env, wrapper });
@@ -98,7 +98,7 @@ async function compareModes(wrapper: Wrapper, rounds: number): Promise<Section> 
     { subject: first, request: MODES },
     ...others.map((subject) => ({ subject, request: MODES, own: true })),
   ];
-  const title = 'taskwait, 64 B, by taskIpcMode';
+  const title = `taskwait, 64 B, by taskIpcMode${place}`;
   const section = compare({ title, ...UNIT }, await alternate(entrants, rounds));
   await closeAll([first, ...others]);
   return section;
@@ -107,10 +107,13 @@ async function compareModes(wrapper: Wrapper, rounds: number): Promise<Section> 
 async function* answer({ quick }: Options): AsyncGenerator<Section> {
   const rounds = quick ? 1 : ROUNDS;
   const pinned = pinning();
-  if (pinned !== null) yield* measure(ON_ONE_CPU, ', one CPU', pinned, rounds);
-  else console.log('    skipped: taskwait on one CPU: no taskset here');
   yield* measure(ANYWHERE, ', any CPU', [], rounds);
-  yield await compareModes(pinned ?? [], rounds);
+  if (pinned === null) {
+    console.log('    skipped: taskwait on one CPU: no taskset here');
+    return;
+  }
+  yield* measure(ON_ONE_CPU, ', one CPU', pinned, rounds);
+  yield await compareModes(', one CPU', pinned, rounds);
 }
 
 export const question: Question = { title: 'how fast are task workers?', answer };

@@ -3,7 +3,9 @@ import { readdirSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
+import { closeAll } from './alternate';
 import { describeMachine, printSection, type Section } from './report';
+import { Subject } from './subject';
 
 export interface Options {
   /** Fewer rounds. */
@@ -44,6 +46,8 @@ async function ask(name: string, options: Options): Promise<Answer> {
   } catch (error) {
     console.error(`bench: ${name}: ${error instanceof Error ? error.message : String(error)}`);
     process.exitCode = 1;
+    // They would disturb the next question, and keep this process.
+    await closeAll(Subject.open);
   }
   console.log(`\n  ${name} took ${seconds(performance.now() - begin)}`);
   return { question: name, title: question.title, sections };

@@ -20,6 +20,9 @@ export interface SubjectOptions {
 }
 
 export class Subject {
+  /** Those that have not been closed. */
+  static readonly open = new Set<Subject>();
+
   readonly name: string;
   readonly #child: ChildProcess;
   readonly #answers: AsyncIterator<string>;
@@ -35,6 +38,9 @@ export class Subject {
     const { stdout } = this.#child;
     if (stdout === null) throw new Error(`${name} has no stdout`);
     this.#answers = createInterface({ input: stdout })[Symbol.asyncIterator]();
+    // One that has died is told by ask().
+    this.#child.stdin?.on('error', () => undefined);
+    Subject.open.add(this);
   }
 
   /** A script of bench/fixtures, run by the Node that runs us. */
@@ -52,6 +58,7 @@ export class Subject {
   }
 
   async close(): Promise<void> {
+    Subject.open.delete(this);
     const ended = once(this.#child, 'exit');
     this.#child.stdin?.end();
     if (this.#child.exitCode === null && this.#child.signalCode === null) await ended;
