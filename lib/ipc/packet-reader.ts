@@ -3,9 +3,9 @@
  * Every frame is checked before it is trusted; a bad one is reported and the next is read.
  */
 import { binding } from '../binding';
-import { alignedBuffer } from './aligned-buffer';
 import { systemError } from '../errors';
 import { checkInteger } from '../validate';
+import { alignedBuffer } from './aligned-buffer';
 import {
   badFrame,
   checkMemfd,

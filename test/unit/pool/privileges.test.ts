@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import sinon from 'sinon';
 import { binding } from '../../../lib/binding';
 import { systemError } from '../../../lib/errors';
-import { checkPrivileges, dropPrivileges } from '../../../lib/pool/privileges';
+import { checkPrivileges, dropPrivileges, type Privileges } from '../../../lib/pool/privileges';
 import { thrownBy } from '../fake-kernel';
 
 /** `process`, without what Node's types say of these functions. */
@@ -54,16 +54,20 @@ function replace(name: 'setgid' | 'setuid' | 'initgroups', fake: () => void): vo
   (system[name] as sinon.SinonStub).callsFake(fake);
 }
 
+const failureOf =
+  (act: typeof checkPrivileges) =>
+  (privileges: Privileges): string =>
+    thrownBy(() => {
+      act(privileges);
+    }, 'ERR_PRIVILEGES').message;
+
 describe('checkPrivileges', () => {
   beforeEach(fakeSystem);
   afterEach(() => {
     sinon.restore();
   });
 
-  const failure = (privileges: Parameters<typeof checkPrivileges>[0]): string =>
-    thrownBy(() => {
-      checkPrivileges(privileges);
-    }, 'ERR_PRIVILEGES').message;
+  const failure = failureOf(checkPrivileges);
 
   it('asks for nothing when nothing is asked for, whoever runs it', () => {
     uid = 1000;
@@ -167,10 +171,7 @@ describe('dropPrivileges', () => {
   });
 
   describe('fails with ERR_PRIVILEGES', () => {
-    const failure = (privileges: Parameters<typeof dropPrivileges>[0]): string =>
-      thrownBy(() => {
-        dropPrivileges(privileges);
-      }, 'ERR_PRIVILEGES').message;
+    const failure = failureOf(dropPrivileges);
 
     it('without root, before anything is done', () => {
       uid = 1000;
