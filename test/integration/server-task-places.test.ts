@@ -170,15 +170,12 @@ for (const mode of MODES) {
     });
 
     it('count right after a kill (#425, #657)', async () => {
-      const server = await startServer(plan());
+      const server = await startServer(plan({ quiet: [] }));
       const [worker, taskWorker] = [await server.worker(0), await server.worker(1)];
       const sleeping = server.run(worker, (serv) =>
         serv.taskAsync('until killed').catch((error: { code: string }) => error.code),
       );
-      await server.until(() => server.notes('task').length === 0);
-      await server.run(worker, async (serv) => {
-        while (serv.stats().taskIdleWorkerNum > 0) await new Promise(setImmediate);
-      });
+      await server.noted('task');
       process.kill(taskWorker, 'SIGKILL');
       expect(await sleeping).to.equal('ERR_WORKER_DIED');
       await server.worker(1, 2);
@@ -250,6 +247,7 @@ describe('a task of the master when the manager is killed', () => {
     it(`is lost when it was in hand, and done when not: taskIpcMode ${taskIpcMode}`, async () => {
       const settings = { workerNum: 1, taskWorkerNum: 1, taskIpcMode };
       const server = await startServer({ mode: 'process', settings, on });
+      await server.worker(0);
       const tasks = server.run(server.masterPid, (serv) => {
         const lost = serv.taskAsync('until killed').catch((error: { code: string }) => error.code);
         return Promise.all([lost, serv.taskAsync('queued')]);

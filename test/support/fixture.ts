@@ -93,13 +93,15 @@ function follow(
     child.once('close', (code, signal) => {
       clearTimeout(timer);
       changed();
-      const leftFiles = readdirSync(temporary);
-      rmSync(temporary, { recursive: true, force: true });
-      if (timedOut) {
-        fail(
-          new Error(`${name} hung for ${String(timeoutMs)} ms\n${output.stdout}${output.stderr}`),
-        );
-      } else done({ code, signal, ...output, leftFiles });
+      try {
+        const leftFiles = takeFolder(temporary);
+        if (timedOut) throw new Error(`${name} hung for ${String(timeoutMs)} ms`);
+        done({ code, signal, ...output, leftFiles });
+      } catch (error) {
+        // An error that is thrown here would be taken for one of whatever test runs then.
+        (error as Error).message += `\n${output.stdout}${output.stderr}`;
+        fail(error as Error);
+      }
     });
   });
   const prints = (text: string | RegExp): Promise<string> =>
@@ -119,6 +121,13 @@ function follow(
       );
     });
   return { process: child, temporary, prints, ended };
+}
+
+/** Removes a folder.  @returns what was in it */
+function takeFolder(path: string): string[] {
+  const names = readdirSync(path);
+  rmSync(path, { recursive: true, force: true });
+  return names;
 }
 
 /** The lines of a text without the empty ones. */

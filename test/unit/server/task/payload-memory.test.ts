@@ -19,8 +19,10 @@ function filled(bytes: number, value = 7): Buffer {
 
 describe('PayloadMemory', () => {
   let memory: PayloadMemory;
+  let clock: sinon.SinonFakeTimers;
 
   beforeEach(() => {
+    clock = sinon.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'hrtime'] });
     memory = new PayloadMemory();
   });
 
@@ -104,14 +106,9 @@ describe('PayloadMemory', () => {
   });
 
   describe('gives pages back that only a burst has needed', () => {
-    let clock: sinon.SinonFakeTimers;
     let release: sinon.SinonSpy;
 
     beforeEach(() => {
-      clock = sinon.useFakeTimers({
-        now: 1000,
-        toFake: ['setInterval', 'clearInterval', 'hrtime'],
-      });
       clock.tick(1000);
       release = sinon.spy(binding, 'releasePages');
     });
@@ -161,9 +158,9 @@ describe('PayloadMemory', () => {
 
   describe('when room is short', () => {
     const fill = (pid: number): void => {
-      sinon.stub(process, 'pid').value(pid);
+      const stub = sinon.stub(process, 'pid').value(pid);
       for (let i = 0; i < BLOCKS; i++) put(filled(LEAST_BYTES));
-      sinon.restore();
+      stub.restore();
     };
     const after = (seconds: number): void => {
       const time = process.hrtime.bigint() + BigInt(seconds) * 1_000_000_000n;
