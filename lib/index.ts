@@ -38,7 +38,7 @@ export type { PoolOptions } from './pool/pool-options';
 export { ProcessPool } from './pool/process-pool';
 export type { RestartOptions } from './pool/restart-policy';
 export type { PoolStats, WorkerStage, WorkerStats } from './pool/stats';
-export type { ReloadReport } from './pool/supervisor';
+export type { ReloadReport } from './pool/reload';
 export { Server, type TaskCallback } from './server/server';
 export type { ClientInfo } from './server/client-info';
 export type { ClientAddress, PortEvents, ServerEvents, ServerWorkerExit } from './server/events';

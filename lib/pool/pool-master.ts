@@ -18,7 +18,9 @@ import type { PoolSettings } from './pool-options';
 import { PoolWorker } from './pool-worker';
 import type { ProcessPool } from './process-pool';
 import type { GroupState } from './reconcile';
-import { Supervisor, type ReloadReport, type StartedWorker, type WorkerGroup } from './supervisor';
+import type { ReloadReport } from './reload';
+import { Supervisor } from './supervisor';
+import type { StartedWorker, WorkerGroup } from './worker-group';
 import { WorkerProcess } from './worker-process';
 import { WorkerTable, type WorkerRow } from './worker-table';
 

@@ -33,7 +33,7 @@ import { MasterSignals } from './master-signals';
 import type { PoolWorker } from './pool-worker';
 import { checkPrivileges } from './privileges';
 import { poolStats, type PoolStats } from './stats';
-import type { ReloadReport } from './supervisor';
+import type { ReloadReport } from './reload';
 import type { WorkerProcess } from './worker-process';
 
 const MAX_WORKERS = 4096;

@@ -19,33 +19,18 @@ import {
 } from './reconcile';
 import { Reload, type ReloadReport } from './reload';
 import { cannotStart, decideRestart, type RestartPolicy, type WorkerEnd } from './restart-policy';
-import { leaveUnhandled } from './unhandled';
+import { runUnheld } from './unhandled';
+import {
+  findWorker,
+  retireCurrent,
+  supervise,
+  type StartedWorker,
+  type Supervised,
+  type WorkerGroup,
+} from './worker-group';
 
 /** Of a longer one Node makes one of 1 ms. */
 const LONGEST_TIMER_MS = 0x7fffffff;
-
-export type { ReloadReport };
-
-/** What a group does with its workers; the supervisor decides when. */
-export interface WorkerGroup {
-  readonly name: string;
-  readonly size: number;
-  /** Reload by starting the successor first; default: as the supervisor's option says. */
-  readonly startFirst?: boolean;
-  /** Forks the worker of a slot. Never returns in the child. */
-  start(slotId: number, generation: number): StartedWorker;
-  /** A worker has ended: `expected` when the supervisor had asked for it. */
-  ended(slotId: number, pid: number, status: ExitStatus, expected: boolean): void;
-  /** Whether the worker with this pid has done work. */
-  provedItself(pid: number): boolean;
-  /** A slot's workers die young again and again; or, with `why`, cannot be forked. */
-  degraded(slotId: number, failures: number, why?: Error): void;
-}
-
-export interface StartedWorker {
-  pid: number;
-  ended: Promise<ExitStatus>;
-}
 
 export interface SupervisorOptions {
   /** From SIGTERM to SIGKILL, in ms; 0: no SIGKILL. */
@@ -57,13 +42,6 @@ export interface SupervisorOptions {
 
 /** In ms. It is monotonic: who sets the time of day moves no deadline. */
 const clock = (): number => Math.floor(performance.now());
-
-interface Supervised {
-  group: WorkerGroup;
-  state: GroupState;
-  failures: number[];
-  reload: Reload | null;
-}
 
 export class Supervisor {
   readonly #options: SupervisorOptions;
@@ -107,7 +85,7 @@ export class Supervisor {
 
   /** The worker with this pid serves. */
   markReady(pid: number): void {
-    const found = this.#find(pid);
+    const found = findWorker(this.#groups, pid);
     if (found?.instance.stage !== 'starting') return;
     found.instance.stage = 'ready';
     this.#requestTick();
@@ -115,7 +93,7 @@ export class Supervisor {
 
   /** The worker with this pid goes on by itself; its slot gets a new one. */
   detach(pid: number): void {
-    const found = this.#find(pid);
+    const found = findWorker(this.#groups, pid);
     if (found === null || found.instance.detached) return;
     const { slot, instance, supervised } = found;
     supervised.reload?.countGone(instance);
@@ -127,7 +105,7 @@ export class Supervisor {
 
   /** Starts a successor for the worker with this pid at once, and ends that one in good order. */
   replace(pid: number): void {
-    const found = this.#find(pid);
+    const found = findWorker(this.#groups, pid);
     if (found === null || found.slot.current !== found.instance) return;
     retireCurrent(found.slot);
     if (found.instance.stage !== 'draining') this.#terminate(found.instance, clock());
@@ -136,7 +114,7 @@ export class Supervisor {
 
   /** Ends the worker with this pid in good order; its slot gets a new one then. */
   terminate(pid: number): void {
-    const found = this.#find(pid);
+    const found = findWorker(this.#groups, pid);
     if (found === null || found.instance.stage === 'draining') return;
     this.#terminate(found.instance, clock());
     this.#requestTick();
@@ -265,7 +243,8 @@ export class Supervisor {
     }
     if (!instance.detached) supervised.reload?.countGone(instance);
     this.#requestTick();
-    tell(() => {
+    // It may call the user: what that throws shall not keep workers from being started and ended.
+    runUnheld(() => {
       supervised.group.ended(slot.id, status.pid, status, expected);
     });
   }
@@ -296,7 +275,7 @@ export class Supervisor {
       supervised.reload?.fail(slot.id);
     }
     if (!decision.degraded && why === undefined) return;
-    tell(() => {
+    runUnheld(() => {
       supervised.group.degraded(slot.id, decision.failures, why);
     });
   }
@@ -308,43 +287,9 @@ export class Supervisor {
     reload.settle(now);
   }
 
-  #find(pid: number): { supervised: Supervised; slot: Slot; instance: Instance } | null {
-    for (const supervised of this.#groups) {
-      for (const slot of supervised.state.slots) {
-        const instance = instancesOf(slot).find((other) => other.pid === pid);
-        if (instance !== undefined) return { supervised, slot, instance };
-      }
-    }
-    return null;
-  }
-
   #named(name: string): Supervised {
     const found = this.#groups.find(({ group }) => group.name === name);
     if (found === undefined) throw new RangeError(`no worker group is called ${name}`);
     return found;
   }
-}
-
-function supervise(group: WorkerGroup, startFirst: boolean): Supervised {
-  const slots = Array.from({ length: group.size }, (_, id): Slot => {
-    return { id, current: null, retired: [], startAt: 0 };
-  });
-  const state = { slots, generation: 0, stopping: false, startFirst, reloadFailed: false };
-  return { group, state, failures: slots.map(() => 0), reload: null };
-}
-
-/** Runs callbacks of the user's: what they throw shall not keep workers from being started and ended. */
-function tell(act: () => void): void {
-  try {
-    act();
-  } catch (error) {
-    leaveUnhandled(error);
-  }
-}
-
-function retireCurrent(slot: Slot): void {
-  if (slot.current === null) return;
-  slot.retired.push(slot.current);
-  slot.current = null;
-  slot.startAt = 0;
 }

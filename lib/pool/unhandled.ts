@@ -5,3 +5,12 @@ export function leaveUnhandled(error: unknown): void {
     throw error;
   })();
 }
+
+/** Runs a callback of the user's, whose error is not to hold up what comes after it here. */
+export function runUnheld(callback: () => void): void {
+  try {
+    callback();
+  } catch (error) {
+    leaveUnhandled(error);
+  }
+}

@@ -1,6 +1,6 @@
 /** The events of a server. Those of a port may be set on the port as well, which then come first. */
 import { Callbacks } from '../callbacks';
-import type { ReloadReport } from '../pool/supervisor';
+import type { ReloadReport } from '../pool/reload';
 import type { Server } from './server';
 
 /** Where a datagram came from. */

@@ -1,5 +1,5 @@
 /** What a process of a running server is, as Server's methods need it. */
-import type { ReloadReport } from '../pool/supervisor';
+import type { ReloadReport } from '../pool/reload';
 import type { Connections } from './connections';
 import type { TaskClient } from './task/task-client';
 

@@ -3,7 +3,7 @@ import { Control } from '../control/control';
 import { keepSpareFd, releaseSpareFd } from '../ipc/spare-fd';
 import { Process } from '../process/process';
 import { checkPrivileges } from '../pool/privileges';
-import type { ReloadReport } from '../pool/supervisor';
+import type { ReloadReport } from '../pool/reload';
 import { ServerContext, type ContextParts } from './context';
 import { ControlClient } from './control';
 import { serverSource } from './control-source';

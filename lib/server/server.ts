@@ -11,7 +11,7 @@ import type { Capitalized } from '../callbacks';
 import { PreforkError } from '../errors';
 import { generation } from '../ipc/generation';
 import { encodePayload } from '../ipc/payload';
-import type { ReloadReport } from '../pool/supervisor';
+import type { ReloadReport } from '../pool/reload';
 import { Process } from '../process/process';
 import { checkData, checkFunction, checkInteger, invalidType } from '../validate';
 import { PIPE_MESSAGE } from './bus/message';

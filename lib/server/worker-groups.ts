@@ -6,7 +6,7 @@ import { diagnostics, type RespawnMessage } from '../diagnostics';
 import { systemError } from '../errors';
 import type { ExitStatus } from '../process/children';
 import type { Process } from '../process/process';
-import type { StartedWorker, WorkerGroup } from '../pool/supervisor';
+import type { StartedWorker, WorkerGroup } from '../pool/worker-group';
 import type { WorkerRow, WorkerTable } from '../pool/worker-table';
 
 export interface GroupOptions {

@@ -1,6 +1,6 @@
 /** Who wants to know what becomes of a task: the finish event, a callback, a promise, or a caller that blocks. */
 import type { PreforkError } from '../../errors';
-import { leaveUnhandled } from '../../pool/unhandled';
+import { runUnheld } from '../../pool/unhandled';
 
 export interface Waiter {
   /** A result.  @returns whether more are wanted */
@@ -47,11 +47,9 @@ export class Listener implements Waiter {
 
   /** One that throws must not keep back what came in together with it. */
   result(taskId: number, value: unknown): boolean {
-    try {
+    runUnheld(() => {
       this.#listener(taskId, value);
-    } catch (error) {
-      leaveUnhandled(error);
-    }
+    });
     return true;
   }
 

@@ -2,7 +2,8 @@
 import sinon from 'sinon';
 import { binding } from '../../../lib/binding';
 import { DEFAULT_RESTART } from '../../../lib/pool/restart-policy';
-import { Supervisor, type SupervisorOptions, type WorkerGroup } from '../../../lib/pool/supervisor';
+import { Supervisor, type SupervisorOptions } from '../../../lib/pool/supervisor';
+import type { WorkerGroup } from '../../../lib/pool/worker-group';
 import type { ExitStatus } from '../../../lib/process/children';
 import { settle } from '../fake-kernel';
 

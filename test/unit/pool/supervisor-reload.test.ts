@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import sinon from 'sinon';
-import type { ReloadReport } from '../../../lib/pool/supervisor';
+import type { ReloadReport } from '../../../lib/pool/reload';
 import { settle } from '../fake-kernel';
 import { A_LIFE, FakeGroup, MAX_WAIT, Scene, SIGKILL } from './fake-group';
 
