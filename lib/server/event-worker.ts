@@ -11,31 +11,20 @@
 import type { WorkerRow } from '../pool/worker-table';
 import { WorkerLife } from '../pool/worker-life';
 import type { Inbox } from './bus/inbox';
-import {
-  BUFFER_EMPTY,
-  BUFFER_FULL,
-  CLOSE,
-  CONNECT,
-  PACKET,
-  PIPE_MESSAGE,
-  RECEIVE,
-  TAKE_OVER,
-} from './bus/message';
+import { TAKE_OVER } from './bus/message';
 import { ConnectionEvents } from './connection-events';
 import { Connections } from './connections';
 import type { ServerContext } from './context';
 import { ControlClient } from './control';
-import { DatagramPorts, decodeDatagram } from './datagrams';
-import { deliversConnectionEvents } from './dispatch';
+import { DatagramPorts } from './datagrams';
 import { BY_PEER, BY_SERVER, type CloseReason, type Connection } from './reactor/connection';
 import { Reactor, type Sink } from './reactor/reactor';
-import { ownedCopy, ownedPart } from '../ipc/owned-copy';
+import { ownedCopy } from '../ipc/owned-copy';
 import { RequestInbox } from './request-inbox';
 import { requestLimit } from '../pool/request-limit';
 import { Requests, type Outgoing } from './requests';
 import type { Role } from './role';
-import type { Session } from './session';
-import type { SessionError } from './session-table';
+import { SlotMessages } from './slot-messages';
 import { TaskClient } from './task/task-client';
 
 /** The part of maxWaitTime that replies may take to leave, in base mode. */
@@ -69,7 +58,6 @@ export class EventWorker implements Role, Sink {
   readonly #reactor: Reactor | null;
   readonly #control: ControlClient;
   readonly #datagrams: DatagramPorts | null;
-  readonly #deliversEvents: boolean;
   #standby: boolean;
 
   constructor(context: ServerContext, workerId: number, row: WorkerRow, standby: boolean) {
@@ -85,7 +73,7 @@ export class EventWorker implements Role, Sink {
     this.#requests = this.#makeRequests();
     this.#events = new ConnectionEvents(context, this.#requests);
     this.#slotInbox = new RequestInbox(context, workerId, row, {
-      handler: this.#onMessage,
+      handler: this.#makeMessages().handle,
       onTurn: this.#turn,
     });
     this.#rowInbox = bus.inbox(replyAddress, {
@@ -93,9 +81,7 @@ export class EventWorker implements Role, Sink {
       onTurn: this.#turn,
       inBatches: true,
     });
-    const { dispatchMode, enableUnsafeEvent } = settings;
     const isBase = context.mode === 'base';
-    this.#deliversEvents = isBase || deliversConnectionEvents(dispatchMode, enableUnsafeEvent);
     this.#reactor = isBase ? this.#makeReactor() : null;
     this.#datagrams = isBase ? new DatagramPorts(context, this.#onOwnDatagram) : null;
     this.connections = new Connections(context, this.#reactor);
@@ -201,6 +187,18 @@ export class EventWorker implements Role, Sink {
     });
   }
 
+  #makeMessages(): SlotMessages {
+    return new SlotMessages({
+      context: this.#context,
+      workerId: this.workerId,
+      events: this.#events,
+      requests: this.#requests,
+      end: (session) => {
+        this.connections.end(session);
+      },
+    });
+  }
+
   /** The manager starts a successor at once, and this worker ends when it has done its work. */
   #makeRoom(): void {
     if (this.#life.stopping) return;
@@ -239,73 +237,10 @@ export class EventWorker implements Role, Sink {
     },
   };
 
-  readonly #onMessage = (
-    type: number,
-    kind: number,
-    id: number,
-    from: number,
-    data: Buffer,
-  ): void => {
-    switch (type) {
-      case RECEIVE:
-        this.#context.table.countTaken(this.workerId, 1);
-        this.#receiveFromMaster(id, data);
-        return;
-      case PACKET:
-        this.#context.table.countTaken(this.workerId, 1);
-        this.#onDatagram(id, data);
-        return;
-      case PIPE_MESSAGE:
-        this.#events.pipeMessage(from, kind, ownedPart(data));
-        break;
-      default:
-        this.#onConnectionEvent(type, kind, id);
-    }
-    this.#requests.countHandled();
-  };
-
-  /** Of the reactor in the master; it counts as no request. */
-  #onConnectionEvent(type: number, kind: number, id: number): void {
-    const session = this.#context.sessions.find(id);
-    if (type === CLOSE) this.#closeFromMaster(id, kind as CloseReason, session);
-    if (typeof session === 'string') return;
-    if (type === CONNECT) this.#events.connect(id, session.port, 0);
-    if (type === BUFFER_FULL) this.#events.watermark('bufferFull', id, session.port);
-    if (type === BUFFER_EMPTY) this.#events.watermark('bufferEmpty', id, session.port);
-  }
-
-  #closeFromMaster(id: number, reason: CloseReason, session: Session | SessionError): void {
-    const port = typeof session === 'string' ? this.#context.sessions.portOf(id) : session.port;
-    const closed = (): void => {
-      if (this.#deliversEvents) this.#events.close(id, port, reason === BY_PEER ? 0 : -1);
-      if (reason !== BY_SERVER && typeof session !== 'string') this.connections.end(session);
-    };
-    if (reason === BY_SERVER) closed();
-    else this.#requests.afterSession(id, closed);
-  }
-
-  #receiveFromMaster(id: number, data: Buffer): void {
-    const { sessions, settings } = this.#context;
-    const session = sessions.find(id);
-    const isOpen = typeof session !== 'string' && session.state === 'open';
-    // Its connection has ended while the data lay in the mailbox.
-    if (!isOpen && settings.discardTimeoutRequest) {
-      this.#requests.countHandled();
-      return;
-    }
-    const port = typeof session === 'string' ? sessions.portOf(id) : session.port;
-    this.#events.receive(id, port, 0, ownedPart(data));
-  }
-
   readonly #onOwnDatagram = (port: number, data: Buffer, address: string, from: number): void => {
     this.#row.taken++;
     this.#events.packet(port, data, address, from);
   };
-
-  #onDatagram(port: number, bytes: Buffer): void {
-    const { data, address, port: from } = decodeDatagram(bytes);
-    this.#events.packet(port, data, address, from);
-  }
 
   readonly #onReply = (
     type: number,
