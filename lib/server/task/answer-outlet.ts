@@ -5,31 +5,8 @@
 import type { Payload } from '../../ipc/payload';
 import type { Bus } from '../bus/bus';
 import { IN_MEMORY } from '../bus/message';
+import type { RunningTask } from './running-task';
 import type { TaskChannel } from './task-channel';
-import { FOR_EVENT } from './task-message';
-
-/** A task that was taken. It is known to finish() as long as something of its handler runs. */
-export class RunningTask {
-  readonly id: number;
-  /** The mailbox for its answers; negative: nobody waits. */
-  readonly from: number;
-  readonly flags: number;
-  /** It has had a result. */
-  finished = false;
-  /** Its handler has ended. */
-  ended = false;
-
-  constructor(id: number, from: number, flags: number) {
-    this.id = id;
-    this.from = from;
-    this.flags = flags;
-  }
-
-  /** Whether a result would reach anybody: the finish event hears of late ones as well. */
-  get isHeard(): boolean {
-    return this.from >= 0 && (!this.ended || (this.flags & FOR_EVENT) !== 0);
-  }
-}
 
 export class AnswerOutlet {
   readonly #bus: Bus;

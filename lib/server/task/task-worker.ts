@@ -25,13 +25,13 @@ import {
   TASK_ERROR,
   TASK_MARK,
 } from '../bus/message';
-import { RareWarning } from '../rare-warning';
 import type { ServerSettings } from '../settings';
 import type { SlowLog } from '../slow-log';
 import type { ServerState } from '../state';
-import { AnswerOutlet, RunningTask } from './answer-outlet';
+import { AnswerOutlet } from './answer-outlet';
+import { RunningTask, warnOfFailure, warnOfLateFinish } from './running-task';
 import type { TaskChannel, TaskIntake, TaskSource } from './task-channel';
-import { encodeError, textOf } from './task-errors';
+import { encodeError } from './task-errors';
 import { FOR_EVENT, KIND_MASK } from './task-message';
 
 export interface TaskWorkerOptions {
@@ -53,8 +53,6 @@ export interface TaskWorkerOptions {
     pipeMessage: (kind: number, from: number, data: Buffer) => void;
   };
 }
-
-const lateFinish = new RareWarning('PREFORK_LATE_FINISH');
 
 export class TaskWorker implements TaskIntake {
   readonly #options: TaskWorkerOptions;
@@ -130,7 +128,7 @@ export class TaskWorker implements TaskIntake {
     }
     const payload = encodePayload(value);
     const isHeard = task.isHeard && this.#outlet.send(task, FINISH, payload);
-    if (task.ended && !isHeard && !task.finished) lateFinish.tell(lateText(task));
+    if (task.ended && !isHeard && !task.finished) warnOfLateFinish(task);
     task.finished = true;
     return isHeard;
   }
@@ -250,9 +248,7 @@ export class TaskWorker implements TaskIntake {
   }
 
   #fail(task: RunningTask, error: unknown): void {
-    if (task.from < 0) {
-      process.emitWarning(failureOf(error), 'PreforkWarning', 'PREFORK_TASK_FAILED');
-    }
+    if (task.from < 0) warnOfFailure(error);
     this.#end(task, TASK_ERROR, encodeError(error));
   }
 
@@ -301,16 +297,4 @@ export class TaskWorker implements TaskIntake {
     await this.#source.drain();
     await this.idle();
   }
-}
-
-function lateText({ id }: RunningTask): string {
-  return (
-    `finish() for task ${id} came after its handler had ended: who waited has gone on without a result. ` +
-    'Return a promise from the task callback that settles when the work is done'
-  );
-}
-
-function failureOf(error: unknown): string {
-  const text = error instanceof Error ? (error.stack ?? error.message) : textOf(error);
-  return `the handler of a task from outside has failed: ${text}`;
 }
