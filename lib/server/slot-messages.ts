@@ -69,8 +69,9 @@ export class SlotMessages {
     const { context, events } = this.#options;
     const session = context.sessions.find(id);
     if (type === CLOSE) this.#close(id, kind as CloseReason, session);
+    // Also when it has been closed meanwhile: who counts connections hears of its end as well.
+    if (type === CONNECT) events.connect(id, this.#portOf(id, session), MASTER_REACTOR);
     if (typeof session === 'string') return;
-    if (type === CONNECT) events.connect(id, session.port, MASTER_REACTOR);
     if (type === BUFFER_FULL) events.watermark('bufferFull', id, session.port);
     if (type === BUFFER_EMPTY) events.watermark('bufferEmpty', id, session.port);
   }

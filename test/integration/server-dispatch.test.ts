@@ -151,6 +151,7 @@ describe('server dispatch: process mode', () => {
           await client.ask('hello');
           client.end();
           await client.ended;
+          if (enableUnsafeEvent) await server.noted('connect');
           if (enableUnsafeEvent) await server.noted('close');
           await server.stop();
           const events = server.log('connect', 'close');

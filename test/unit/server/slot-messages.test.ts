@@ -111,13 +111,20 @@ describe('SlotMessages', () => {
     expect([taken, handled]).to.deep.equal([[], 1]);
   });
 
-  for (const [what, type, call] of [
-    ['connect', CONNECT, (fd: number) => ['connect', fd, PORT, 0]],
-    ['bufferFull', BUFFER_FULL, (fd: number) => ['watermark', 'bufferFull', fd, PORT]],
-    ['bufferEmpty', BUFFER_EMPTY, (fd: number) => ['watermark', 'bufferEmpty', fd, PORT]],
+  it('a new connection is told, by its port, also when it is gone already: so is its end', () => {
+    const call = ['connect', id, PORT, 0];
+    expect(comes(CONNECT)).to.deep.equal([call]);
+    sessions.close(id);
+    expect(comes(CONNECT)).to.deep.equal([call]);
+    expect(handled).to.equal(2);
+  });
+
+  for (const [what, type] of [
+    ['bufferFull', BUFFER_FULL],
+    ['bufferEmpty', BUFFER_EMPTY],
   ] as const) {
     it(`${what} is told of a connection that is there, and only of such`, () => {
-      expect(comes(type)).to.deep.equal([call(id)]);
+      expect(comes(type)).to.deep.equal([['watermark', what, id, PORT]]);
       sessions.close(id);
       expect(comes(type)).to.deep.equal([]);
       expect(handled).to.equal(2);
