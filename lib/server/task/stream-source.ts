@@ -105,7 +105,7 @@ export class StreamSource implements TaskSource {
  * Who has its answer does not wait for the byte, or leaves it unread, for which the kernel resets the
  * connection. A taskwait() whose time is over does not wait for the answer either.
  */
-export function hasGivenUp(error: Error): boolean {
+function hasGivenUp(error: Error): boolean {
   if (!isSystemError(error)) return false;
   return error.syscall === 'write' || error.code === 'EPROTO' || error.code === 'ECONNRESET';
 }
