@@ -32,8 +32,8 @@ import { defaultSettings, mergeOptions, type PoolOptions, type PoolSettings } fr
 import { MasterSignals } from './master-signals';
 import type { PoolWorker } from './pool-worker';
 import { checkPrivileges } from './privileges';
-import { poolStats, type PoolStats } from './stats';
 import type { ReloadReport } from './reload';
+import { poolStats, type PoolStats } from './stats';
 import type { WorkerProcess } from './worker-process';
 
 const MAX_WORKERS = 4096;

@@ -19,7 +19,7 @@ import {
 } from './reconcile';
 import { Reload, type ReloadReport } from './reload';
 import { cannotStart, decideRestart, type RestartPolicy, type WorkerEnd } from './restart-policy';
-import { runUnheld } from './unhandled';
+import { callUser } from './unhandled';
 import {
   findWorker,
   retireCurrent,
@@ -243,8 +243,7 @@ export class Supervisor {
     }
     if (!instance.detached) supervised.reload?.countGone(instance);
     this.#requestTick();
-    // It may call the user: what that throws shall not keep workers from being started and ended.
-    runUnheld(() => {
+    callUser(() => {
       supervised.group.ended(slot.id, status.pid, status, expected);
     });
   }
@@ -275,7 +274,7 @@ export class Supervisor {
       supervised.reload?.fail(slot.id);
     }
     if (!decision.degraded && why === undefined) return;
-    runUnheld(() => {
+    callUser(() => {
       supervised.group.degraded(slot.id, decision.failures, why);
     });
   }

@@ -6,8 +6,8 @@ export function leaveUnhandled(error: unknown): void {
   })();
 }
 
-/** Runs a callback of the user's, whose error is not to hold up what comes after it here. */
-export function runUnheld(callback: () => void): void {
+/** An error of the callback does not hold up what comes after it here. */
+export function callUser(callback: () => void): void {
   try {
     callback();
   } catch (error) {

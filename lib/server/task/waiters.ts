@@ -1,6 +1,6 @@
 /** Who wants to know what becomes of a task: the finish event, a callback, a promise, or a caller that blocks. */
 import type { PreforkError } from '../../errors';
-import { runUnheld } from '../../pool/unhandled';
+import { callUser } from '../../pool/unhandled';
 
 export interface Waiter {
   /** A result.  @returns whether more are wanted */
@@ -47,7 +47,7 @@ export class Listener implements Waiter {
 
   /** One that throws must not keep back what came in together with it. */
   result(taskId: number, value: unknown): boolean {
-    runUnheld(() => {
+    callUser(() => {
       this.#listener(taskId, value);
     });
     return true;
